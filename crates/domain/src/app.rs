@@ -1,0 +1,85 @@
+//! Apps: OAuth clients (RFC 6749 §2), each owned by a tenant or by the platform.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::id::{AppId, AppSecretId};
+use crate::name::Name;
+use crate::oauth::ScopeSet;
+use crate::{Owner, Timestamp, TokenDigest};
+
+/// An app that authenticates with secrets (a confidential client, RFC 6749 §2.1).
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Its id.
+    pub id: AppId,
+    /// Its name in the protocol.
+    pub client_id: ClientId,
+    /// Who registered it.
+    pub owner: Owner,
+    /// Its name for people.
+    pub name: Name,
+    /// The most that its tokens may carry.
+    pub allowed_scopes: ScopeSet,
+    /// Whether it is its owner's own product, which may handle its end users' passwords.
+    pub first_party: bool,
+    /// Whether it may be used at all.
+    pub active: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// One of an app's secrets. Several may be live at once, so that they can be exchanged one by
+/// one without an outage.
+#[derive(Clone, Debug)]
+pub struct AppSecret {
+    /// Its id.
+    pub id: AppSecretId,
+    /// What is kept of the secret.
+    pub digest: TokenDigest,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last authenticated its app, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A `client_id` (RFC 6749 §2.2): public, 1 to 128 of RFC 3986's unreserved characters.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// A text that cannot be a client id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a client id")]
+pub struct InvalidClientId;
+
+impl FromStr for ClientId {
+    type Err = InvalidClientId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidClientId> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidClientId)
+        }
+    }
+}

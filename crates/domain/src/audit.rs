@@ -1,0 +1,124 @@
+//! The audit trail: who did what to what, from where, with what result. Append-only.
+
+use std::net::IpAddr;
+
+use crate::id::{AppId, EventId, UserId};
+use crate::session::UserAgent;
+use crate::{Owner, Timestamp};
+
+/// Something that was done or refused. It names people by id only.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// In whose trail it stands.
+    pub owner: Owner,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub action: AuditAction,
+    /// To what, by id; nothing where what was named does not exist.
+    pub target: Option<String>,
+    /// With what result.
+    pub outcome: Outcome,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// Who did something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// Whoever runs commands on the server's host, or a program that embeds the service.
+    Host,
+    /// The server by itself.
+    System,
+    /// An app, for itself or for somebody who has not proved who they are.
+    App(AppId),
+    /// A user.
+    User(UserId),
+}
+
+impl Actor {
+    /// The word for the kind of actor.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::System => "system",
+            Self::App(_) => "app",
+            Self::User(_) => "user",
+        }
+    }
+
+    /// The actor's id, where it has one.
+    pub fn id(self) -> Option<String> {
+        match self {
+            Self::Host | Self::System => None,
+            Self::App(id) => Some(id.to_string()),
+            Self::User(id) => Some(id.to_string()),
+        }
+    }
+}
+
+/// Where a request came from, as far as it can be known.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The address.
+    pub ip: Option<IpAddr>,
+    /// What the device called itself.
+    pub user_agent: Option<UserAgent>,
+}
+
+/// With what result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It was refused.
+    Refused,
+}
+
+impl Outcome {
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// What can be done.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum AuditAction { $($(#[$doc])* $name,)* }
+
+        impl AuditAction {
+            /// The word that is stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A tenant was made.
+    TenantCreated = "tenant.created",
+    /// An app was made.
+    AppCreated = "app.created",
+    /// A user was made by an operator.
+    UserCreated = "user.created",
+    /// A sign-up was received.
+    SignUpReceived = "sign_up.received",
+    /// A sign-up was confirmed by its code.
+    SignUpConfirmed = "sign_up.confirmed",
+    /// A code for a sign-up was asked for anew.
+    CodeRequested = "sign_up.code_requested",
+    /// Somebody signed in, or tried to.
+    SignIn = "session.created",
+    /// Sessions were ended before their time.
+    SessionsRevoked = "session.revoked",
+}

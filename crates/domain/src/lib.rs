@@ -1,0 +1,31 @@
+//! What is true in Keystead: values that are parsed once and valid ever after, entities with
+//! their states, and the decisions about them.
+//!
+//! Nothing here reads a clock, draws a random number, touches a disk or speaks HTTP. Time and
+//! randomness arrive as arguments (see [`Env`]), so every decision can be tried at any instant.
+
+pub mod app;
+pub mod audit;
+pub mod email;
+pub mod env;
+pub mod id;
+pub mod limits;
+pub mod mail;
+pub mod name;
+pub mod oauth;
+pub mod owner;
+pub mod password;
+pub mod policy;
+pub mod registration;
+pub mod secret;
+pub mod session;
+pub mod slug;
+pub mod tenant;
+pub mod time;
+pub mod user;
+
+pub use email::Email;
+pub use env::Env;
+pub use owner::Owner;
+pub use secret::{Secret, TokenDigest};
+pub use time::Timestamp;

@@ -1,0 +1,9 @@
+//! The words of OAuth 2.1 as types.
+
+mod access_token;
+mod error;
+mod scope;
+
+pub use access_token::{AccessTokenClaims, InvalidToken};
+pub use error::OAuthErrorCode;
+pub use scope::{InvalidScope, Scope, ScopeSet};

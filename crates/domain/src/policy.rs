@@ -1,0 +1,279 @@
+//! The one gate: who may do what, to whose rows.
+//!
+//! Every surface authenticates its caller into a [`Principal`] and asks [`Principal::allow`].
+//! The answer is a [`TenantScope`], and without one no row of an owner can be reached, so code
+//! that touches a tenant's data shows that it asked.
+
+use crate::app::{App, ClientId};
+use crate::audit::Actor;
+use crate::id::AppId;
+use crate::name::Name;
+use crate::oauth::{Scope, ScopeSet};
+use crate::owner::Owner;
+use crate::tenant::{Tenant, TenantStatus};
+
+/// An authenticated caller.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// Whoever runs commands on the server's host, or a program that embeds the service.
+    Host,
+    /// The server's own background work.
+    System,
+    /// An app with an access token of its own, or with its secret at the token endpoint.
+    App(Box<AppPrincipal>),
+}
+
+/// An authenticated app, as it is now.
+#[derive(Clone, Debug)]
+pub struct AppPrincipal {
+    /// The app.
+    pub id: AppId,
+    /// Its client id.
+    pub client_id: ClientId,
+    /// The app's own name.
+    pub name: Name,
+    /// The tenant that owns it; nothing for an app of the platform.
+    pub tenant: Option<Tenant>,
+    /// The most that it may be given.
+    pub allowed_scopes: ScopeSet,
+    /// What it carries: what its token says, cut down to what the app is allowed now.
+    pub scopes: ScopeSet,
+    /// Whether it is its owner's own product.
+    pub first_party: bool,
+}
+
+impl AppPrincipal {
+    /// The principal of an app that proved itself with its secret.
+    pub fn by_secret(app: App, tenant: Option<Tenant>) -> Self {
+        let scopes = app.allowed_scopes.clone();
+        Self::carrying(app, tenant, scopes)
+    }
+
+    /// The principal of an app that showed an access token with `token_scopes`.
+    pub fn by_token(app: App, tenant: Option<Tenant>, token_scopes: &ScopeSet) -> Self {
+        let scopes = token_scopes.intersection(&app.allowed_scopes);
+        Self::carrying(app, tenant, scopes)
+    }
+
+    fn carrying(app: App, tenant: Option<Tenant>, scopes: ScopeSet) -> Self {
+        Self {
+            id: app.id,
+            client_id: app.client_id,
+            name: app.name,
+            tenant,
+            allowed_scopes: app.allowed_scopes,
+            scopes,
+            first_party: app.first_party,
+        }
+    }
+
+    /// Whose app it is.
+    pub fn owner(&self) -> Owner {
+        self.tenant.as_ref().map_or(Owner::Platform, |tenant| Owner::Tenant(tenant.id))
+    }
+
+    /// What the app's end users know it by: the tenant's name.
+    pub fn product(&self) -> &Name {
+        self.tenant.as_ref().map_or(&self.name, |tenant| &tenant.name)
+    }
+}
+
+/// What a principal may want to do with one owner's rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Get an access token for itself.
+    IssueAppToken,
+    /// See itself.
+    ReadOwnApp,
+    /// Sign end users up and in, and act for them: they hand it their passwords.
+    HandleEndUsers,
+    /// Make and see apps.
+    ManageApps,
+    /// Make and see users.
+    ManageUsers,
+}
+
+/// What a principal may want to do with the deployment as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlatformAction {
+    /// Make and see tenants, and find one by its slug.
+    ManageTenants,
+    /// Send what waits in the outbox, do what waits as a job, forget what has expired.
+    RunBackgroundWork,
+}
+
+/// Why not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Denied {
+    /// The tenant is suspended.
+    TenantSuspended,
+    /// The credential lacks this scope.
+    MissingScope(&'static str),
+    /// Only a tenant's own first-party app may.
+    NotFirstParty,
+    /// Nobody of this kind may.
+    Forbidden,
+}
+
+/// Opens the rows of one owner. Made by [`Principal::allow`] alone.
+#[derive(Clone, Copy, Debug)]
+pub struct TenantScope {
+    owner: Owner,
+}
+
+impl TenantScope {
+    /// Whose rows.
+    pub const fn owner(&self) -> Owner {
+        self.owner
+    }
+}
+
+/// Opens what belongs to no owner, or to all of them. Made by [`Principal::allow_platform`] alone.
+#[derive(Clone, Copy, Debug)]
+pub struct PlatformScope(());
+
+impl Principal {
+    /// Whether the principal may do `action` to the rows of `owner`.
+    pub fn allow(&self, action: Action, owner: Owner) -> Result<TenantScope, Denied> {
+        match self {
+            Self::Host | Self::System => Ok(TenantScope { owner }),
+            Self::App(app) => app.allow(action, owner),
+        }
+    }
+
+    /// Whether the principal may do `action` to the deployment as a whole.
+    pub fn allow_platform(&self, action: PlatformAction) -> Result<PlatformScope, Denied> {
+        match (self, action) {
+            (Self::Host, _) | (Self::System, PlatformAction::RunBackgroundWork) => Ok(PlatformScope(())),
+            (Self::System | Self::App(_), _) => Err(Denied::Forbidden),
+        }
+    }
+
+    /// Who the audit trail says it was.
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Host => Actor::Host,
+            Self::System => Actor::System,
+            Self::App(app) => Actor::App(app.id),
+        }
+    }
+}
+
+impl AppPrincipal {
+    /// Whether the app may do `action` to the rows of `owner`: never to another's.
+    fn allow(&self, action: Action, owner: Owner) -> Result<TenantScope, Denied> {
+        if owner != self.owner() {
+            return Err(Denied::Forbidden);
+        }
+        if self.tenant.as_ref().is_some_and(|tenant| tenant.status == TenantStatus::Suspended) {
+            return Err(Denied::TenantSuspended);
+        }
+        match action {
+            Action::IssueAppToken => {}
+            Action::ReadOwnApp => self.require_api()?,
+            Action::HandleEndUsers => {
+                self.require_api()?;
+                // The platform's people sign in on the platform's own pages, never through an app.
+                if !self.first_party || self.tenant.is_none() {
+                    return Err(Denied::NotFirstParty);
+                }
+            }
+            Action::ManageApps | Action::ManageUsers => return Err(Denied::Forbidden),
+        }
+        Ok(TenantScope { owner })
+    }
+
+    fn require_api(&self) -> Result<(), Denied> {
+        if self.scopes.contains(Scope::API) { Ok(()) } else { Err(Denied::MissingScope(Scope::API)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use crate::id::Id;
+    use uuid::Uuid;
+
+    const ACTIONS: [Action; 5] = [
+        Action::IssueAppToken,
+        Action::ReadOwnApp,
+        Action::HandleEndUsers,
+        Action::ManageApps,
+        Action::ManageUsers,
+    ];
+
+    fn tenant(id: u128, status: TenantStatus) -> Tenant {
+        Tenant {
+            id: Id::from_uuid(Uuid::from_u128(id)),
+            slug: "acme".parse().unwrap(),
+            name: "Acme".parse().unwrap(),
+            plan: "free".parse().unwrap(),
+            status,
+            entity_hotkey: None,
+            created_at: Timestamp::from_micros(0),
+        }
+    }
+
+    fn app(tenant: Option<Tenant>, allowed: &str, first_party: bool) -> AppPrincipal {
+        let app = App {
+            id: Id::from_uuid(Uuid::nil()),
+            client_id: "ksc_x".parse().unwrap(),
+            owner: tenant.as_ref().map_or(Owner::Platform, |t| Owner::Tenant(t.id)),
+            name: "Web".parse().unwrap(),
+            allowed_scopes: allowed.parse().unwrap(),
+            first_party,
+            active: true,
+            created_at: Timestamp::from_micros(0),
+        };
+        AppPrincipal::by_secret(app, tenant)
+    }
+
+    #[test]
+    fn an_app_never_reaches_another_owners_rows() {
+        let app = app(Some(tenant(1, TenantStatus::Active)), "api", true);
+        let other = Owner::Tenant(Id::from_uuid(Uuid::from_u128(2)));
+        for action in ACTIONS {
+            assert_eq!(app.allow(action, other).unwrap_err(), Denied::Forbidden);
+            assert_eq!(app.allow(action, Owner::Platform).unwrap_err(), Denied::Forbidden);
+        }
+    }
+
+    #[test]
+    fn what_each_app_may_do_to_its_own_rows() {
+        let active = || Some(tenant(1, TenantStatus::Active));
+        let missing = Err(Denied::MissingScope("api"));
+        let (not_first, forbidden) = (Err(Denied::NotFirstParty), Err(Denied::Forbidden));
+        let suspended = Err(Denied::TenantSuspended);
+        #[rustfmt::skip]
+        let table = [
+            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden]),
+            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden]),
+            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden]),
+            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden]),
+            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 5]),
+        ];
+        for (app, expected) in table {
+            for (action, expected) in ACTIONS.into_iter().zip(expected) {
+                assert_eq!(app.allow(action, app.owner()).map(|_| ()), expected, "{action:?} {app:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_carries_no_more_than_the_app_may_have_now() {
+        let mut principal = app(None, "read", true);
+        let app = App {
+            id: principal.id,
+            client_id: principal.client_id.clone(),
+            owner: Owner::Platform,
+            name: principal.name.clone(),
+            allowed_scopes: "read".parse().unwrap(),
+            first_party: true,
+            active: true,
+            created_at: Timestamp::from_micros(0),
+        };
+        principal = AppPrincipal::by_token(app, None, &"api read".parse().unwrap());
+        assert_eq!(principal.scopes.to_string(), "read");
+    }
+}

@@ -1,0 +1,107 @@
+//! Users: people, each of exactly one directory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::id::UserId;
+use crate::name::Name;
+use crate::tenant::UnknownWord;
+use crate::{Email, Owner, Timestamp};
+
+/// A person in one directory. The same address in two directories is two users who never see
+/// each other.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Whose user.
+    pub directory: Owner,
+    /// Its address, unique within the directory.
+    pub email: Email,
+    /// Since when the address is known to be the user's.
+    pub email_verified_at: Option<Timestamp>,
+    /// What it calls itself.
+    pub name: Option<Name>,
+    /// Whether it may sign in.
+    pub status: UserStatus,
+    /// Whether it runs the platform. Only a user of the platform's directory can.
+    pub operator: bool,
+    /// When it was made; for a sign-up, when it was confirmed.
+    pub created_at: Timestamp,
+}
+
+/// Whether a user may sign in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UserStatus {
+    /// It may.
+    Active,
+    /// An operator has locked it.
+    Locked,
+}
+
+impl UserStatus {
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+impl FromStr for UserStatus {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "active" => Ok(Self::Active),
+            "locked" => Ok(Self::Locked),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+/// A password hash as a PHC string (`$argon2id$v=19$m=…`). Not a secret that opens anything by
+/// itself, but nothing to print either.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Wraps a PHC string.
+    pub const fn new(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string.
+    pub fn as_phc(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// What a right password tells about its user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignInDecision {
+    /// Make a session.
+    Allowed,
+    /// The address has to be confirmed first.
+    EmailNotVerified,
+    /// Not at present; the caller learns no more than of a wrong password.
+    Refused,
+}
+
+impl User {
+    /// Whether the user may have a session now that its password was right.
+    pub fn may_sign_in(&self) -> SignInDecision {
+        match (self.status, self.email_verified_at) {
+            (UserStatus::Locked, _) => SignInDecision::Refused,
+            (UserStatus::Active, None) => SignInDecision::EmailNotVerified,
+            (UserStatus::Active, Some(_)) => SignInDecision::Allowed,
+        }
+    }
+}
