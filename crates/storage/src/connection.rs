@@ -1,0 +1,91 @@
+//! A connection to either database, and the transactions that open it to queries.
+
+use diesel::SqliteConnection;
+use keystead_domain::Owner;
+use keystead_domain::policy::{PlatformScope, TenantScope};
+
+use crate::postgres::PgConnection;
+
+/// A connection to one of the two databases.
+pub(crate) enum Connection {
+    Sqlite(Box<SqliteConnection>),
+    Postgres(Box<PgConnection>),
+}
+
+/// Runs one query, written once, on whichever database the transaction is open on: the query is
+/// compiled for both.
+macro_rules! on {
+    ($tx:expr, |$conn:ident| $query:expr) => {
+        match $tx.connection() {
+            $crate::connection::Connection::Sqlite(boxed) => {
+                let $conn = &mut **boxed;
+                $query
+            }
+            $crate::connection::Connection::Postgres(boxed) => {
+                let $conn = &mut **boxed;
+                $query
+            }
+        }
+    };
+}
+
+/// An open transaction. By itself it reaches no row of any owner but through
+/// [`locate`](crate::locate).
+pub struct Tx<'c> {
+    connection: &'c mut Connection,
+}
+
+/// An open transaction on the rows of one owner.
+pub struct TenantTx<'c> {
+    connection: &'c mut Connection,
+    owner: Owner,
+    owner_text: String,
+}
+
+/// An open transaction on what belongs to no owner, or to all of them.
+pub struct PlatformTx<'c> {
+    connection: &'c mut Connection,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) const fn new(connection: &'c mut Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The same transaction, on the rows of the scope's owner.
+    pub fn tenant(&mut self, scope: &TenantScope) -> TenantTx<'_> {
+        let owner = scope.owner();
+        TenantTx { connection: self.connection, owner, owner_text: owner.to_string() }
+    }
+
+    /// The same transaction, on the deployment as a whole.
+    pub fn platform(&mut self, _: &PlatformScope) -> PlatformTx<'_> {
+        PlatformTx { connection: self.connection }
+    }
+
+    pub(crate) const fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+}
+
+impl TenantTx<'_> {
+    /// Whose rows these are.
+    pub const fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The owner as its column holds it.
+    pub(crate) fn key(&self) -> String {
+        self.owner_text.clone()
+    }
+
+    pub(crate) const fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+}
+
+impl PlatformTx<'_> {
+    pub(crate) const fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+}

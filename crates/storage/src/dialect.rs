@@ -1,0 +1,76 @@
+//! The few places where the two databases truly differ.
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::result::{DatabaseErrorInformation, QueryResult};
+
+use crate::connection::Connection;
+use crate::error::UniqueKey;
+use crate::postgres;
+
+/// Begins a transaction that will write. SQLite takes its write lock at once: a transaction that
+/// reads first and then finds another writer ahead of it could not go on.
+pub(crate) fn begin_write(connection: &mut Connection) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(conn) => {
+            AnsiTransactionManager::begin_transaction_sql(&mut **conn, "BEGIN IMMEDIATE")
+        }
+        Connection::Postgres(conn) => postgres::begin(conn, "BEGIN"),
+    }
+}
+
+/// Begins a transaction that reads one state of the database, and cannot write.
+pub(crate) fn begin_read(connection: &mut Connection) -> QueryResult<()> {
+    match connection {
+        // The connections that read are `query_only`.
+        Connection::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(&mut **conn, "BEGIN"),
+        Connection::Postgres(conn) => {
+            postgres::begin(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        }
+    }
+}
+
+pub(crate) fn commit(connection: &mut Connection) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(conn) => AnsiTransactionManager::commit_transaction(&mut **conn),
+        Connection::Postgres(conn) => postgres::commit(conn),
+    }
+}
+
+pub(crate) fn rollback(connection: &mut Connection) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(conn) => AnsiTransactionManager::rollback_transaction(&mut **conn),
+        Connection::Postgres(conn) => postgres::rollback(conn),
+    }
+}
+
+/// Which key clashed: PostgreSQL names the index, SQLite the columns.
+pub(crate) fn unique_key(info: &dyn DatabaseErrorInformation) -> UniqueKey {
+    let named = info.constraint_name().unwrap_or_else(|| info.message());
+    let is = |index: &str, columns: &str| named == index || named.ends_with(columns);
+    if is("tenants_slug", "failed: tenants.slug") {
+        UniqueKey::TenantSlug
+    } else if is("users_email", "failed: users.directory, users.email_key") {
+        UniqueKey::UserEmail
+    } else if is("signing_keys_current", "failed: signing_keys.algorithm") {
+        UniqueKey::CurrentSigningKey
+    } else if is("deployment_pkey", "failed: deployment.key") {
+        UniqueKey::Deployment
+    } else {
+        UniqueKey::Minted
+    }
+}
+
+/// Whether a failure that diesel has no kind for will pass: SQLite's `SQLITE_BUSY` and
+/// PostgreSQL's deadlocks, shutdowns and full connection slots.
+pub(crate) fn is_transient(message: &str) -> bool {
+    [
+        "database is locked",
+        "deadlock detected",
+        "terminating connection",
+        "too many clients",
+        "starting up",
+        "shutting down",
+    ]
+    .iter()
+    .any(|known| message.contains(known))
+}

@@ -1,0 +1,135 @@
+//! Work for later. A request that must not tell what it found writes the same row whatever it
+//! would find; the worker looks.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use keystead_domain::id::JobId;
+use keystead_domain::{Email, Owner, Timestamp};
+
+use crate::row::Reading;
+use crate::schema::jobs;
+use crate::{PlatformTx, StoreError, TenantTx};
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobKind {
+    /// Mail a new code for the newest sign-up of an address, if there is one.
+    ResendSignUpCode,
+}
+
+impl JobKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::ResendSignUpCode => "resend_sign_up_code",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        (text == Self::ResendSignUpCode.as_str()).then_some(Self::ResendSignUpCode)
+    }
+}
+
+/// A job that was claimed for one attempt to do it.
+pub struct DueJob {
+    /// Its id.
+    pub id: JobId,
+    /// In whose directory.
+    pub directory: Owner,
+    /// What to do.
+    pub kind: JobKind,
+    /// For which address.
+    pub email: Email,
+}
+
+#[derive(HasQuery)]
+#[diesel(table_name = jobs)]
+struct JobRow {
+    id: String,
+    directory: String,
+    kind: String,
+    subject: String,
+}
+
+impl TryFrom<JobRow> for DueJob {
+    type Error = StoreError;
+
+    fn try_from(row: JobRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "jobs", row: &row.id };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            directory: read.parse("directory", &row.directory)?,
+            kind: JobKind::parse(&row.kind).ok_or_else(|| read.impossible("kind"))?,
+            email: read.parse("subject", &row.subject)?,
+        })
+    }
+}
+
+/// Adds a job for an address of the directory, to be done at once.
+pub fn insert(
+    tx: &mut TenantTx<'_>,
+    id: JobId,
+    kind: JobKind,
+    email: &Email,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let values = (
+        jobs::id.eq(id.to_string()),
+        jobs::directory.eq(tx.key()),
+        jobs::kind.eq(kind.as_str()),
+        jobs::subject.eq(email.as_str()),
+        jobs::created_at.eq(now.as_micros()),
+        jobs::attempts.eq(0),
+        jobs::next_attempt_at.eq(now.as_micros()),
+    );
+    on!(tx, |conn| diesel::insert_into(jobs::table).values(values).execute(conn))?;
+    Ok(())
+}
+
+/// Claims at most `limit` jobs that are due: nobody else gets them until `lease` is over.
+pub fn claim_due(
+    tx: &mut PlatformTx<'_>,
+    now: Timestamp,
+    lease: Duration,
+    limit: i64,
+) -> Result<Vec<DueJob>, StoreError> {
+    let due = jobs::next_attempt_at.le(now.as_micros());
+    let ids: Vec<String> = on!(tx, |conn| jobs::table
+        .filter(due)
+        .order(jobs::next_attempt_at)
+        .select(jobs::id)
+        .limit(limit)
+        .load(conn))?;
+    let mut claimed = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row: Option<JobRow> = on!(tx, |conn| diesel::update(jobs::table.find(&id))
+            .filter(due)
+            .set(
+                (jobs::attempts.eq(jobs::attempts + 1), jobs::next_attempt_at.eq((now + lease).as_micros()),)
+            )
+            .returning(JobRow::as_returning())
+            .get_result(conn)
+            .optional())?;
+        claimed.extend(row.map(DueJob::try_from).transpose()?);
+    }
+    Ok(claimed)
+}
+
+/// Whether any is due.
+pub fn any_due(tx: &mut PlatformTx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let due = jobs::table.filter(jobs::next_attempt_at.le(now.as_micros()));
+    Ok(on!(tx, |conn| diesel::select(diesel::dsl::exists(due)).get_result(conn))?)
+}
+
+/// How many jobs wait.
+pub fn count_waiting(tx: &mut PlatformTx<'_>) -> Result<i64, StoreError> {
+    Ok(on!(tx, |conn| jobs::table.count().get_result(conn))?)
+}
+
+/// Removes a job of the directory in the transaction that did it; true for one caller.
+pub fn finish(tx: &mut TenantTx<'_>, id: JobId) -> Result<bool, StoreError> {
+    let directory = jobs::directory.eq(tx.key());
+    let removed =
+        on!(tx, |conn| diesel::delete(jobs::table.find(id.to_string())).filter(directory).execute(conn))?;
+    Ok(removed == 1)
+}

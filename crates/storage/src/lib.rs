@@ -1,0 +1,40 @@
+//! Where Keystead's rows live: SQLite or PostgreSQL, from one schema and one set of queries.
+//!
+//! [`Store::read`] and [`Store::write`] are the only ways in. Each noun has a module of
+//! functions over the transaction that it is given; which of them can be called depends on the
+//! scope that opened the transaction:
+//!
+//! - [`TenantTx`], from a [`TenantScope`](keystead_domain::policy::TenantScope): the rows of one
+//!   owner, and no query through it can name another;
+//! - [`PlatformTx`], from a [`PlatformScope`](keystead_domain::policy::PlatformScope): what
+//!   belongs to no owner, or to all;
+//! - [`Tx`] itself: only what [`locate`] looks up to find out who is calling.
+
+#[macro_use]
+mod connection;
+mod dialect;
+mod error;
+mod migrations;
+mod pool;
+mod postgres;
+mod row;
+mod schema;
+mod sqlite;
+mod store;
+
+pub mod apps;
+pub mod audit;
+pub mod counters;
+pub mod deployment;
+pub mod jobs;
+pub mod locate;
+pub mod outbox;
+pub mod registrations;
+pub mod sessions;
+pub mod signing_keys;
+pub mod tenants;
+pub mod users;
+
+pub use connection::{PlatformTx, TenantTx, Tx};
+pub use error::{StoreError, UniqueKey};
+pub use store::{Database, Store};

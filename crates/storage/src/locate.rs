@@ -1,0 +1,89 @@
+//! The only queries without a scope: they find out who is calling, by something that only one
+//! row in the deployment can have. What they find still has to pass the gate.
+
+use diesel::prelude::*;
+use keystead_domain::app::{App, AppSecret, ClientId};
+use keystead_domain::tenant::Tenant;
+use keystead_domain::{Timestamp, TokenDigest};
+
+use crate::apps::AppRow;
+use crate::row::Reading;
+use crate::schema::{app_secrets, apps, tenants};
+use crate::tenants::TenantRow;
+use crate::{StoreError, Tx};
+
+/// The app with this client id, and the tenant that owns it.
+pub fn app(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<(App, Option<Tenant>)>, StoreError> {
+    let row: Option<(AppRow, Option<TenantRow>)> = on!(tx, |conn| apps::table
+        .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
+        .filter(apps::client_id.eq(client_id.as_str()))
+        .select((AppRow::as_select(), Option::<TenantRow>::as_select()))
+        .first(conn)
+        .optional())?;
+    row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
+}
+
+#[derive(HasQuery)]
+#[diesel(table_name = app_secrets)]
+struct SecretRow {
+    id: String,
+    digest: Vec<u8>,
+    created_at: i64,
+    last_used_at: Option<i64>,
+}
+
+impl TryFrom<SecretRow> for AppSecret {
+    type Error = StoreError;
+
+    fn try_from(row: SecretRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "app_secrets", row: &row.id };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            digest: TokenDigest::from_bytes(read.bytes("digest", &row.digest)?),
+            created_at: Timestamp::from_micros(row.created_at),
+            last_used_at: row.last_used_at.map(Timestamp::from_micros),
+        })
+    }
+}
+
+/// An app, the tenant that owns it, and its secrets.
+pub struct LocatedClient {
+    /// The app.
+    pub app: App,
+    /// Its tenant, where a tenant owns it.
+    pub tenant: Option<Tenant>,
+    /// Its secrets.
+    pub secrets: Vec<AppSecret>,
+}
+
+/// The app with this client id, with its secrets: one query, whether or not there is one.
+pub fn client(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<LocatedClient>, StoreError> {
+    let rows: Vec<(AppRow, Option<TenantRow>, Option<SecretRow>)> = on!(tx, |conn| apps::table
+        .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
+        .left_join(
+            app_secrets::table.on(app_secrets::owner.eq(apps::owner).and(app_secrets::app_id.eq(apps::id))),
+        )
+        .filter(apps::client_id.eq(client_id.as_str()))
+        .select((AppRow::as_select(), Option::<TenantRow>::as_select(), Option::<SecretRow>::as_select(),))
+        .load(conn))?;
+    let mut located: Option<LocatedClient> = None;
+    for (app, tenant, secret) in rows {
+        let client = match &mut located {
+            Some(client) => client,
+            None => located.insert(LocatedClient {
+                app: App::try_from(app)?,
+                tenant: tenant.map(Tenant::try_from).transpose()?,
+                secrets: Vec::new(),
+            }),
+        };
+        client.secrets.extend(secret.map(AppSecret::try_from).transpose()?);
+    }
+    Ok(located)
+}
+
+/// Whether the database answers.
+pub fn ping(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    on!(tx, |conn| diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1"))
+        .get_result::<i32>(conn))?;
+    Ok(())
+}

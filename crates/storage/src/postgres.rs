@@ -1,0 +1,178 @@
+//! Opening PostgreSQL connections: `tokio-postgres` and `rustls`, driven by a small runtime of
+//! storage's own behind diesel's synchronous interface.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use diesel::connection::TransactionManager as _;
+use diesel::{Connection as DieselConnection, QueryResult};
+use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection};
+use rustls::RootCertStore;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::StoreError;
+use crate::connection::Connection;
+
+/// A synchronous connection to PostgreSQL.
+pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, PgRuntime>;
+
+/// The runtime that drives every PostgreSQL connection. It must not be the caller's: the wrapper
+/// would capture whichever it was made on, and an HTTP worker's cannot be blocked.
+pub(crate) struct PgRuntime;
+
+#[expect(clippy::expect_used, reason = "a process that cannot start one thread cannot serve")]
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("postgres")
+        .enable_all()
+        .build()
+        .expect("the operating system lets a thread be started")
+});
+
+impl BlockOn for PgRuntime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        RUNTIME.block_on(future)
+    }
+
+    fn get_runtime() -> Self {
+        Self
+    }
+}
+
+/// How to reach a PostgreSQL server.
+#[derive(Clone)]
+pub(crate) struct Server {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Server {
+    /// Reads a `postgres://` URL.
+    ///
+    /// Connections that leave the machine are encrypted and the server's certificate is checked,
+    /// unless the URL says `sslmode=disable`. (What libpq calls `require` encrypts without knowing
+    /// to whom, and `prefer` gives up silently.)
+    pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
+        let asked = url.contains("sslmode=");
+        let url = url.replace("sslmode=verify-full", "sslmode=require");
+        let mut config = Config::from_str(&url).map_err(|error| {
+            // The error names the part that is wrong, never the password.
+            StoreError::Failed(format!("database_url cannot be read: {error}"))
+        })?;
+        if !asked {
+            let local = config.get_hosts().iter().all(is_local);
+            config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
+        }
+        config.connect_timeout(Duration::from_secs(5));
+        if config.get_application_name().is_none() {
+            config.application_name("keystead");
+        }
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            _ => {
+                config.ssl_mode(SslMode::Require);
+                Some(MakeRustlsConnect::new(trusting_the_system()?))
+            }
+        };
+        Ok(Self { config, tls })
+    }
+
+    pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
+        let connected = RUNTIME.block_on(async {
+            match &self.tls {
+                None => {
+                    let (client, connection) =
+                        self.config.connect(NoTls).await.map_err(|e| unreachable(&e))?;
+                    AsyncPgConnection::try_from_client_and_connection(client, connection)
+                        .await
+                        .map_err(|error| StoreError::Unavailable(error.to_string()))
+                }
+                Some(tls) => {
+                    let (client, connection) =
+                        self.config.connect(tls.clone()).await.map_err(|e| unreachable(&e))?;
+                    AsyncPgConnection::try_from_client_and_connection(client, connection)
+                        .await
+                        .map_err(|error| StoreError::Unavailable(error.to_string()))
+                }
+            }
+        })?;
+        Ok(Connection::Postgres(Box::new(PgConnection::from(connected))))
+    }
+}
+
+fn is_local(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    }
+}
+
+fn trusting_the_system() -> Result<rustls::ClientConfig, StoreError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StoreError::Failed(format!("TLS cannot be set up: {error}")))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What an operator needs to know: the server's own message where it sent one, else the cause.
+fn unreachable(error: &tokio_postgres::Error) -> StoreError {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    if text.contains("TLS") || text.contains("certificate") {
+        text.push_str(" (add sslmode=disable to database_url if the network between is trusted)");
+    }
+    StoreError::Unavailable(format!("PostgreSQL cannot be reached: {text}"))
+}
+
+pub(crate) fn begin(conn: &mut PgConnection, sql: &str) -> QueryResult<()> {
+    RUNTIME.block_on(AnsiTransactionManager::begin_transaction_sql(&mut **conn, sql))
+}
+
+pub(crate) fn commit(conn: &mut PgConnection) -> QueryResult<()> {
+    <PgConnection as DieselConnection>::TransactionManager::commit_transaction(conn)
+}
+
+pub(crate) fn rollback(conn: &mut PgConnection) -> QueryResult<()> {
+    <PgConnection as DieselConnection>::TransactionManager::rollback_transaction(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> SslMode {
+        Server::parse(url).unwrap().config.get_ssl_mode()
+    }
+
+    #[test]
+    fn what_leaves_the_machine_is_encrypted_unless_the_url_says_otherwise() {
+        assert_eq!(mode("postgres://ks@localhost/ks"), SslMode::Disable);
+        assert_eq!(mode("postgres://ks@%2Frun%2Fpostgresql/ks"), SslMode::Disable);
+        assert_eq!(mode("postgres://ks:pw@db.internal/ks"), SslMode::Require);
+        assert_eq!(mode("postgres://ks:pw@db.internal/ks?sslmode=prefer"), SslMode::Require);
+        assert_eq!(mode("postgres://ks:pw@db.internal/ks?sslmode=verify-full"), SslMode::Require);
+        assert_eq!(mode("postgres://ks:pw@db.internal/ks?sslmode=disable"), SslMode::Disable);
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_password() {
+        let error = Server::parse("postgres://ks:hunter2@db:notaport/ks").err().unwrap();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Pending registrations of a directory.
+
+use diesel::prelude::*;
+use keystead_domain::id::UserId;
+use keystead_domain::registration::{CodeMac, PendingCode, Registration};
+use keystead_domain::user::PasswordHash;
+use keystead_domain::{Email, Timestamp};
+
+use crate::row::Reading;
+use crate::schema::registrations;
+use crate::{PlatformTx, StoreError, TenantTx};
+
+#[derive(HasQuery, Insertable)]
+#[diesel(table_name = registrations)]
+struct RegistrationRow {
+    directory: String,
+    id: String,
+    email: String,
+    email_key: String,
+    name: Option<String>,
+    password_hash: String,
+    code_mac: Option<Vec<u8>>,
+    code_expires_at: Option<i64>,
+    code_tries_left: Option<i32>,
+    created_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<RegistrationRow> for Registration {
+    type Error = StoreError;
+
+    fn try_from(row: RegistrationRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "registrations", row: &row.id };
+        let code = match (&row.code_mac, row.code_expires_at, row.code_tries_left) {
+            (Some(mac), Some(expires_at), Some(tries_left)) => Some(PendingCode {
+                mac: CodeMac::from_bytes(read.bytes("code_mac", mac)?),
+                expires_at: Timestamp::from_micros(expires_at),
+                tries_left: u8::try_from(tries_left).map_err(|_| read.impossible("code_tries_left"))?,
+            }),
+            (None, None, None) => None,
+            _ => return Err(read.impossible("code_mac")),
+        };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            directory: read.parse("directory", &row.directory)?,
+            email: read.parse("email", &row.email)?,
+            name: read.parse_some("name", row.name.as_deref())?,
+            password: PasswordHash::new(row.password_hash),
+            code,
+            created_at: Timestamp::from_micros(row.created_at),
+            expires_at: Timestamp::from_micros(row.expires_at),
+        })
+    }
+}
+
+/// Adds a registration.
+pub fn insert(tx: &mut TenantTx<'_>, registration: &Registration) -> Result<(), StoreError> {
+    let code = registration.code.as_ref();
+    let row = RegistrationRow {
+        directory: tx.key(),
+        id: registration.id.to_string(),
+        email: registration.email.to_string(),
+        email_key: registration.email.key().to_owned(),
+        name: registration.name.as_ref().map(ToString::to_string),
+        password_hash: registration.password.as_phc().to_owned(),
+        code_mac: code.map(|code| code.mac.as_bytes().to_vec()),
+        code_expires_at: code.map(|code| code.expires_at.as_micros()),
+        code_tries_left: code.map(|code| i32::from(code.tries_left)),
+        created_at: registration.created_at.as_micros(),
+        expires_at: registration.expires_at.as_micros(),
+    };
+    on!(tx, |conn| diesel::insert_into(registrations::table).values(&row).execute(conn))?;
+    Ok(())
+}
+
+/// What waits for this address, the newest first.
+pub fn list_by_email(
+    tx: &mut TenantTx<'_>,
+    email: &Email,
+    now: Timestamp,
+) -> Result<Vec<Registration>, StoreError> {
+    let directory = registrations::directory.eq(tx.key());
+    let rows: Vec<RegistrationRow> = on!(tx, |conn| RegistrationRow::query()
+        .filter(directory)
+        .filter(registrations::email_key.eq(email.key()))
+        .filter(registrations::expires_at.gt(now.as_micros()))
+        .order((registrations::created_at.desc(), registrations::id.desc()))
+        .load(conn))?;
+    rows.into_iter().map(Registration::try_from).collect()
+}
+
+/// Takes one try from every good code of this address, and returns the registrations whose code
+/// may now be compared. A try is taken before the comparison, so that concurrent guesses get no
+/// more of them than consecutive ones.
+pub fn take_try(
+    tx: &mut TenantTx<'_>,
+    email: &Email,
+    now: Timestamp,
+) -> Result<Vec<Registration>, StoreError> {
+    let directory = registrations::directory.eq(tx.key());
+    let rows: Vec<RegistrationRow> = on!(tx, |conn| diesel::update(registrations::table)
+        .filter(directory)
+        .filter(registrations::email_key.eq(email.key()))
+        .filter(registrations::expires_at.gt(now.as_micros()))
+        .filter(registrations::code_expires_at.gt(now.as_micros()))
+        .filter(registrations::code_tries_left.gt(0))
+        .set(registrations::code_tries_left.eq(registrations::code_tries_left - 1))
+        .returning(RegistrationRow::as_returning())
+        .get_results(conn))?;
+    rows.into_iter().map(Registration::try_from).collect()
+}
+
+/// Puts a new code in place of the registration's old one; whether the registration still waits.
+pub fn replace_code(tx: &mut TenantTx<'_>, id: UserId, code: &PendingCode) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let changed = on!(tx, |conn| diesel::update(registrations::table.find(key))
+        .set((
+            registrations::code_mac.eq(code.mac.as_bytes().to_vec()),
+            registrations::code_expires_at.eq(code.expires_at.as_micros()),
+            registrations::code_tries_left.eq(i32::from(code.tries_left)),
+        ))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Removes one registration; true for one caller.
+pub fn consume(tx: &mut TenantTx<'_>, id: UserId) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let removed = on!(tx, |conn| diesel::delete(registrations::table.find(key)).execute(conn))?;
+    Ok(removed == 1)
+}
+
+/// Removes all registrations of an address.
+pub fn remove_by_email(tx: &mut TenantTx<'_>, email: &Email) -> Result<(), StoreError> {
+    let directory = registrations::directory.eq(tx.key());
+    on!(tx, |conn| diesel::delete(registrations::table)
+        .filter(directory)
+        .filter(registrations::email_key.eq(email.key()))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// Removes at most `limit` registrations that ran out; returns how many.
+pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let keys: Vec<(String, String)> = on!(tx, |conn| registrations::table
+        .filter(registrations::expires_at.le(now.as_micros()))
+        .select((registrations::directory, registrations::id))
+        .limit(limit)
+        .load(conn))?;
+    for (directory, id) in &keys {
+        let key = (directory, id);
+        on!(tx, |conn| diesel::delete(registrations::table.find(key)).execute(conn))?;
+    }
+    Ok(keys.len())
+}

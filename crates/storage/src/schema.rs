@@ -1,0 +1,156 @@
+//! The tables, as both databases have them. See `migrations/` for keys and indexes.
+
+use diesel::{allow_tables_to_appear_in_same_query, table};
+
+table! {
+    deployment (key) {
+        key -> Text,
+        value -> Text,
+    }
+}
+
+table! {
+    tenants (id) {
+        id -> Text,
+        slug -> Text,
+        name -> Text,
+        plan -> Text,
+        status -> Text,
+        entity_hotkey -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    apps (owner, id) {
+        owner -> Text,
+        id -> Text,
+        client_id -> Text,
+        name -> Text,
+        allowed_scopes -> Text,
+        first_party -> Bool,
+        active -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    app_secrets (owner, app_id, id) {
+        owner -> Text,
+        app_id -> Text,
+        id -> Text,
+        digest -> Binary,
+        created_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    users (directory, id) {
+        directory -> Text,
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        email_verified_at -> Nullable<BigInt>,
+        name -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        status -> Text,
+        operator -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    registrations (directory, id) {
+        directory -> Text,
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        name -> Nullable<Text>,
+        password_hash -> Text,
+        code_mac -> Nullable<Binary>,
+        code_expires_at -> Nullable<BigInt>,
+        code_tries_left -> Nullable<Integer>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    sessions (directory, id) {
+        directory -> Text,
+        id -> Text,
+        user_id -> Text,
+        digest -> Binary,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        ends_at -> BigInt,
+        ip -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+    }
+}
+
+table! {
+    counters (directory, name, subject, window_start) {
+        directory -> Text,
+        name -> Text,
+        subject -> Text,
+        window_start -> BigInt,
+        expires_at -> BigInt,
+        count -> Integer,
+    }
+}
+
+table! {
+    outbox (id) {
+        id -> Text,
+        directory -> Text,
+        template -> Text,
+        recipient -> Text,
+        sealed -> Nullable<Binary>,
+        created_at -> BigInt,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<BigInt>,
+        sent_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    jobs (id) {
+        id -> Text,
+        directory -> Text,
+        kind -> Text,
+        subject -> Text,
+        created_at -> BigInt,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+    }
+}
+
+table! {
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        sealed_seed -> Binary,
+        master_key_id -> Text,
+        state -> Text,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    audit_events (owner, id) {
+        owner -> Text,
+        id -> Text,
+        at -> BigInt,
+        actor_kind -> Text,
+        actor_id -> Nullable<Text>,
+        action -> Text,
+        target -> Nullable<Text>,
+        outcome -> Text,
+        ip -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+    }
+}
+
+allow_tables_to_appear_in_same_query!(tenants, apps, app_secrets, users, sessions);

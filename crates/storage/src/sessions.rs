@@ -1,0 +1,119 @@
+//! Sessions of a directory's users.
+
+use diesel::prelude::*;
+use keystead_domain::id::{SessionId, UserId};
+use keystead_domain::session::{Session, UserAgent};
+use keystead_domain::user::User;
+use keystead_domain::{Timestamp, TokenDigest};
+
+use crate::row::Reading;
+use crate::schema::{sessions, users};
+use crate::users::UserRow;
+use crate::{PlatformTx, StoreError, TenantTx};
+
+#[derive(HasQuery)]
+#[diesel(table_name = sessions)]
+struct SessionRow {
+    directory: String,
+    id: String,
+    user_id: String,
+    created_at: i64,
+    last_seen_at: i64,
+    ends_at: i64,
+    ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+impl TryFrom<SessionRow> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "sessions", row: &row.id };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            directory: read.parse("directory", &row.directory)?,
+            user: read.parse("user_id", &row.user_id)?,
+            created_at: Timestamp::from_micros(row.created_at),
+            last_seen_at: Timestamp::from_micros(row.last_seen_at),
+            ends_at: Timestamp::from_micros(row.ends_at),
+            ip: read.parse_some("ip", row.ip.as_deref())?,
+            user_agent: row.user_agent.as_deref().and_then(UserAgent::new),
+        })
+    }
+}
+
+/// Adds a session of one of the directory's users.
+pub fn insert(tx: &mut TenantTx<'_>, session: &Session, digest: &TokenDigest) -> Result<(), StoreError> {
+    let values = (
+        sessions::directory.eq(tx.key()),
+        sessions::id.eq(session.id.to_string()),
+        sessions::user_id.eq(session.user.to_string()),
+        sessions::digest.eq(digest.as_bytes().to_vec()),
+        sessions::created_at.eq(session.created_at.as_micros()),
+        sessions::last_seen_at.eq(session.last_seen_at.as_micros()),
+        sessions::ends_at.eq(session.ends_at.as_micros()),
+        sessions::ip.eq(session.ip.map(|ip| ip.to_string())),
+        sessions::user_agent.eq(session.user_agent.as_ref().map(|agent| agent.as_str().to_owned())),
+    );
+    on!(tx, |conn| diesel::insert_into(sessions::table).values(values).execute(conn))?;
+    Ok(())
+}
+
+/// The directory's session with this token, and its user.
+pub fn find_by_digest(
+    tx: &mut TenantTx<'_>,
+    digest: &TokenDigest,
+) -> Result<Option<(Session, User)>, StoreError> {
+    let directory = sessions::directory.eq(tx.key());
+    let row: Option<(SessionRow, UserRow)> = on!(tx, |conn| sessions::table
+        .inner_join(
+            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)),)
+        )
+        .filter(sessions::digest.eq(digest.as_bytes().as_slice()))
+        .filter(directory)
+        .select((SessionRow::as_select(), UserRow::as_select()))
+        .first(conn)
+        .optional())?;
+    row.map(|(session, user)| Ok((Session::try_from(session)?, User::try_from(user)?))).transpose()
+}
+
+/// Remembers that a session was used.
+pub fn touch(tx: &mut TenantTx<'_>, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+    let key = (tx.key(), id.to_string());
+    on!(tx, |conn| diesel::update(sessions::table.find(key))
+        .set(sessions::last_seen_at.eq(now.as_micros()))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// Ends one session of `user`; whether there was one.
+pub fn remove(tx: &mut TenantTx<'_>, user: UserId, id: SessionId) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let removed = on!(tx, |conn| diesel::delete(sessions::table.find(key))
+        .filter(sessions::user_id.eq(user.to_string()))
+        .execute(conn))?;
+    Ok(removed == 1)
+}
+
+/// Ends all sessions of `user`; returns how many.
+pub fn remove_all(tx: &mut TenantTx<'_>, user: UserId) -> Result<usize, StoreError> {
+    let directory = sessions::directory.eq(tx.key());
+    Ok(on!(tx, |conn| diesel::delete(sessions::table)
+        .filter(directory)
+        .filter(sessions::user_id.eq(user.to_string()))
+        .execute(conn))?)
+}
+
+/// Removes at most `limit` sessions that have ended; returns how many.
+pub fn remove_ended(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let keys: Vec<(String, String)> = on!(tx, |conn| sessions::table
+        .filter(sessions::ends_at.le(now.as_micros()))
+        .select((sessions::directory, sessions::id))
+        .limit(limit)
+        .load(conn))?;
+    for (directory, id) in &keys {
+        let key = (directory, id);
+        on!(tx, |conn| diesel::delete(sessions::table.find(key)).execute(conn))?;
+    }
+    Ok(keys.len())
+}

@@ -1,0 +1,175 @@
+//! The store: the two ways into the database.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::connection::{Connection, Tx};
+use crate::error::StoreError;
+use crate::pool::Pool;
+use crate::{dialect, migrations, postgres, sqlite};
+
+/// Which database.
+#[derive(Clone)]
+pub enum Database {
+    /// The file of an embedded SQLite database; it is made where there is none.
+    Sqlite(PathBuf),
+    /// The `postgres://` URL of a PostgreSQL database, 15 or later.
+    Postgres(String),
+}
+
+/// An open database. Every call blocks: never call it on a thread that drives async tasks.
+pub struct Store {
+    backend: Backend,
+}
+
+enum Backend {
+    /// SQLite has one writer at a time, so there is one connection that writes.
+    Sqlite {
+        path: PathBuf,
+        writer: Mutex<Connection>,
+        readers: Pool<Connection>,
+    },
+    Postgres {
+        pool: Pool<Connection>,
+    },
+}
+
+/// How long a caller waits for a connection before the answer is 503.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Opens the database. `connections` bounds those to PostgreSQL; SQLite reads through two a
+    /// core.
+    pub fn open(database: &Database, connections: usize) -> Result<Self, StoreError> {
+        let backend = match database {
+            Database::Sqlite(path) => {
+                let writer = Mutex::new(sqlite::open_writer(path)?);
+                let cores = thread::available_parallelism().map_or(1, usize::from);
+                let readers_path = path.clone();
+                let readers = Pool::new(2 * cores, PATIENCE, move || sqlite::open_reader(&readers_path));
+                Backend::Sqlite { path: path.clone(), writer, readers }
+            }
+            Database::Postgres(url) => {
+                let server = postgres::Server::parse(url)?;
+                let pool = Pool::new(connections, PATIENCE, move || server.connect());
+                Backend::Postgres { pool }
+            }
+        };
+        Ok(Self { backend })
+    }
+
+    /// Brings the schema up to date; returns how many steps that took. A database that a newer
+    /// version made is refused.
+    pub fn migrate(&self) -> Result<usize, StoreError> {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => {
+                migrations::run(&mut writer.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            Backend::Postgres { pool } => {
+                let mut connection = pool.take()?;
+                let result = migrations::run(&mut connection);
+                pool.lost();
+                result
+            }
+        }
+    }
+
+    /// Runs `f` on one state of the database. It cannot write.
+    pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let pool = match &self.backend {
+            Backend::Sqlite { readers, .. } => readers,
+            Backend::Postgres { pool } => pool,
+        };
+        pooled(pool, dialect::begin_read, f)
+    }
+
+    /// Runs `f` in a transaction. When this returns `Ok`, all that `f` wrote is durable; when it
+    /// returns `Err`, or `f` does, nothing was written.
+    ///
+    /// `f` owns what it needs, because it may run on another thread, and should be short: others
+    /// wait for it. Hash, sign and call out before or after.
+    pub fn write<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.backend {
+            Backend::Sqlite { path, writer, .. } => {
+                // A panic in an earlier transaction was caught and rolled back.
+                let mut connection = writer.lock().unwrap_or_else(PoisonError::into_inner);
+                dialect::begin_write(&mut connection)?;
+                finish(&mut connection, f).or_else(|failed| {
+                    if !failed.usable {
+                        *connection = sqlite::open_writer(path)?;
+                    }
+                    Err(failed.error)
+                })
+            }
+            Backend::Postgres { pool } => pooled(pool, dialect::begin_write, f),
+        }
+    }
+}
+
+/// A transaction that did not take place.
+struct Failed {
+    error: StoreError,
+    /// Whether the connection can be used for another.
+    usable: bool,
+}
+
+fn pooled<T>(
+    pool: &Pool<Connection>,
+    begin: fn(&mut Connection) -> diesel::QueryResult<()>,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut connection = pool.take()?;
+    if begin(&mut connection).is_err() {
+        // It died while it was idle: the server restarted, say. Nothing has been asked of it, so
+        // a new one can be tried; its idle neighbours died of the same.
+        drop(connection);
+        pool.lost();
+        pool.forget_idle();
+        connection = pool.take()?;
+        if let Err(error) = begin(&mut connection) {
+            pool.lost();
+            return Err(StoreError::Unavailable(error.to_string()));
+        }
+    }
+    match finish(&mut connection, f) {
+        Ok(value) => {
+            pool.give_back(connection);
+            Ok(value)
+        }
+        Err(failed) => {
+            if failed.usable {
+                pool.give_back(connection);
+            } else {
+                drop(connection);
+                pool.lost();
+            }
+            Err(failed.error)
+        }
+    }
+}
+
+/// Runs `f` in the transaction that has begun, then commits it, or rolls it back if `f` fails or
+/// panics.
+fn finish<T>(
+    connection: &mut Connection,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, Failed> {
+    // What the closure leaves behind if it panics is the open transaction, which is rolled back.
+    let result = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(connection))));
+    let error = match result {
+        Ok(Ok(value)) => match dialect::commit(connection) {
+            Ok(()) => return Ok(value),
+            Err(error) => StoreError::Unavailable(format!("the transaction was not committed: {error}")),
+        },
+        Ok(Err(error)) => error,
+        Err(_) => StoreError::Failed("a transaction panicked".to_owned()),
+    };
+    let usable = dialect::rollback(connection).is_ok();
+    Err(Failed { error, usable })
+}

@@ -1,0 +1,81 @@
+//! Tenants.
+
+use diesel::prelude::*;
+use keystead_domain::Timestamp;
+use keystead_domain::id::TenantId;
+use keystead_domain::slug::Slug;
+use keystead_domain::tenant::Tenant;
+
+use crate::row::Reading;
+use crate::schema::tenants;
+use crate::{PlatformTx, StoreError};
+
+#[derive(HasQuery, Insertable)]
+#[diesel(table_name = tenants)]
+pub(crate) struct TenantRow {
+    id: String,
+    slug: String,
+    name: String,
+    plan: String,
+    status: String,
+    entity_hotkey: Option<String>,
+    created_at: i64,
+}
+
+impl From<&Tenant> for TenantRow {
+    fn from(tenant: &Tenant) -> Self {
+        Self {
+            id: tenant.id.to_string(),
+            slug: tenant.slug.to_string(),
+            name: tenant.name.to_string(),
+            plan: tenant.plan.to_string(),
+            status: tenant.status.as_str().to_owned(),
+            entity_hotkey: tenant.entity_hotkey.as_ref().map(|identity| identity.as_str().to_owned()),
+            created_at: tenant.created_at.as_micros(),
+        }
+    }
+}
+
+impl TryFrom<TenantRow> for Tenant {
+    type Error = StoreError;
+
+    fn try_from(row: TenantRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "tenants", row: &row.id };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            slug: read.parse("slug", &row.slug)?,
+            name: read.parse("name", &row.name)?,
+            plan: read.parse("plan", &row.plan)?,
+            status: read.parse("status", &row.status)?,
+            entity_hotkey: read.parse_some("entity_hotkey", row.entity_hotkey.as_deref())?,
+            created_at: Timestamp::from_micros(row.created_at),
+        })
+    }
+}
+
+/// Adds a tenant. Its slug may be [taken](crate::UniqueKey::TenantSlug).
+pub fn insert(tx: &mut PlatformTx<'_>, tenant: &Tenant) -> Result<(), StoreError> {
+    let row = TenantRow::from(tenant);
+    on!(tx, |conn| diesel::insert_into(tenants::table).values(&row).execute(conn))?;
+    Ok(())
+}
+
+/// The tenant with this slug.
+pub fn find_by_slug(tx: &mut PlatformTx<'_>, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
+    let row: Option<TenantRow> =
+        on!(tx, |conn| TenantRow::query().filter(tenants::slug.eq(slug.as_str())).first(conn).optional())?;
+    row.map(Tenant::try_from).transpose()
+}
+
+/// The tenant with this id.
+pub fn find(tx: &mut PlatformTx<'_>, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+    let row: Option<TenantRow> =
+        on!(tx, |conn| TenantRow::query().find(id.to_string()).first(conn).optional())?;
+    row.map(Tenant::try_from).transpose()
+}
+
+/// All tenants, the oldest first.
+pub fn list(tx: &mut PlatformTx<'_>) -> Result<Vec<Tenant>, StoreError> {
+    let rows: Vec<TenantRow> = on!(tx, |conn| TenantRow::query().order(tenants::id).load(conn))?;
+    rows.into_iter().map(Tenant::try_from).collect()
+}

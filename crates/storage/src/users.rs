@@ -1,0 +1,104 @@
+//! Users of a directory, and their password hashes.
+
+use diesel::prelude::*;
+use keystead_domain::id::UserId;
+use keystead_domain::user::{PasswordHash, User};
+use keystead_domain::{Email, Timestamp};
+
+use crate::row::Reading;
+use crate::schema::users;
+use crate::{StoreError, TenantTx};
+
+#[derive(HasQuery, Insertable)]
+#[diesel(table_name = users)]
+pub(crate) struct UserRow {
+    directory: String,
+    id: String,
+    email: String,
+    email_key: String,
+    email_verified_at: Option<i64>,
+    name: Option<String>,
+    status: String,
+    operator: bool,
+    created_at: i64,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "users", row: &row.id };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            directory: read.parse("directory", &row.directory)?,
+            email: read.parse("email", &row.email)?,
+            email_verified_at: row.email_verified_at.map(Timestamp::from_micros),
+            name: read.parse_some("name", row.name.as_deref())?,
+            status: read.parse("status", &row.status)?,
+            operator: row.operator,
+            created_at: Timestamp::from_micros(row.created_at),
+        })
+    }
+}
+
+/// Adds a user to the directory. Its address may be [taken](crate::UniqueKey::UserEmail).
+pub fn insert(tx: &mut TenantTx<'_>, user: &User, password: Option<&PasswordHash>) -> Result<(), StoreError> {
+    let row = UserRow {
+        directory: tx.key(),
+        id: user.id.to_string(),
+        email: user.email.to_string(),
+        email_key: user.email.key().to_owned(),
+        email_verified_at: user.email_verified_at.map(Timestamp::as_micros),
+        name: user.name.as_ref().map(ToString::to_string),
+        status: user.status.as_str().to_owned(),
+        operator: user.operator,
+        created_at: user.created_at.as_micros(),
+    };
+    let hash = users::password_hash.eq(password.map(|hash| hash.as_phc().to_owned()));
+    on!(tx, |conn| diesel::insert_into(users::table).values((&row, hash)).execute(conn))?;
+    Ok(())
+}
+
+/// The directory's user with this id.
+pub fn find(tx: &mut TenantTx<'_>, id: UserId) -> Result<Option<User>, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let row: Option<UserRow> = on!(tx, |conn| UserRow::query().find(key).first(conn).optional())?;
+    row.map(User::try_from).transpose()
+}
+
+/// The directory's user with this address, and its password hash where it has one.
+pub fn find_by_email(
+    tx: &mut TenantTx<'_>,
+    email: &Email,
+) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    let row: Option<(UserRow, Option<String>)> = on!(tx, |conn| users::table
+        .filter(directory)
+        .filter(users::email_key.eq(email.key()))
+        .select((UserRow::as_select(), users::password_hash))
+        .first(conn)
+        .optional())?;
+    row.map(|(row, hash)| Ok((User::try_from(row)?, hash.map(PasswordHash::new)))).transpose()
+}
+
+/// The directory's users, the oldest first.
+pub fn list(tx: &mut TenantTx<'_>) -> Result<Vec<User>, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    let rows: Vec<UserRow> = on!(tx, |conn| UserRow::query().filter(directory).order(users::id).load(conn))?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Puts a new hash in place of the one that was checked; whether that one still stood.
+pub fn replace_password(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    checked: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .filter(users::password_hash.eq(checked.as_phc()))
+        .set(users::password_hash.eq(new.as_phc()))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
