@@ -1,0 +1,85 @@
+//! Making and finding apps.
+
+use keystead_crypto::tokens;
+use keystead_domain::app::{App, AppSecret, ClientId};
+use keystead_domain::audit::AuditAction;
+use keystead_domain::id::{AppId, AppSecretId};
+use keystead_domain::name::Name;
+use keystead_domain::oauth::{Scope, ScopeSet};
+use keystead_domain::policy::{Action, PlatformAction};
+use keystead_domain::{Owner, Secret};
+use keystead_storage::{apps, audit, locate};
+
+use crate::audit::Refine as _;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// An app to be made.
+pub struct NewApp {
+    /// Whose.
+    pub owner: Owner,
+    /// Its name.
+    pub name: Name,
+    /// What it may be given; `api` where nothing is said.
+    pub scopes: Vec<Scope>,
+}
+
+/// An app with the one secret that exists in clear now and never again.
+pub struct CreatedApp {
+    /// The app.
+    pub app: App,
+    /// Its secret.
+    pub client_secret: Secret<String>,
+}
+
+/// Makes a first-party app with one secret.
+pub fn create(engine: &Engine, caller: &Caller, new: NewApp) -> Result<CreatedApp> {
+    let scope = caller.allow(Action::ManageApps, new.owner)?;
+    if let Some(unknown) = new.scopes.iter().find(|scope| !Scope::GRANTABLE.contains(&scope.as_str())) {
+        let known = Scope::GRANTABLE.join(", ");
+        let message = format!("has {}, which is none of {known}", unknown.as_str());
+        return Err(Error::invalid_field("scopes", "unknown", message));
+    }
+    let allowed_scopes: ScopeSet = if new.scopes.is_empty() {
+        Scope::API.parse::<ScopeSet>().map_err(Error::internal)?
+    } else {
+        new.scopes.into_iter().collect()
+    };
+    let (now, env, prefixes) = (engine.env.now(), &*engine.env, &engine.settings.prefixes);
+    let client_id: ClientId =
+        tokens::mint_client_id(&prefixes.client_id, env).parse().map_err(Error::internal)?;
+    let (client_secret, digest) = tokens::mint(&prefixes.client_secret, env);
+    let app = App {
+        id: AppId::mint(now, env),
+        client_id,
+        owner: new.owner,
+        name: new.name,
+        allowed_scopes,
+        first_party: true,
+        active: true,
+        created_at: now,
+    };
+    let secret = AppSecret { id: AppSecretId::mint(now, env), digest, created_at: now, last_used_at: None };
+    let event = engine.event(caller, new.owner, AuditAction::AppCreated, now).on(app.id);
+    let row = app.clone();
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        apps::insert(&mut tenant, &row)?;
+        apps::insert_secret(&mut tenant, &row, &secret)?;
+        audit::insert(&mut tenant, &event)
+    })?;
+    Ok(CreatedApp { app, client_secret })
+}
+
+/// The app with this client id, and its secrets without what they are.
+pub fn show(engine: &Engine, caller: &Caller, client_id: &ClientId) -> Result<(App, Vec<AppSecret>)> {
+    let missing = || Error::of(Code::NotFound).saying(format!("There is no app {client_id}."));
+    let client = engine.store.read(|tx| locate::client(tx, client_id))?.ok_or_else(missing)?;
+    caller.allow(Action::ManageApps, client.app.owner)?;
+    Ok((client.app, client.secrets))
+}
+
+/// All apps of all owners, the oldest first.
+pub fn list(engine: &Engine, caller: &Caller) -> Result<Vec<App>> {
+    let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
+    Ok(engine.store.read(|tx| apps::list(&mut tx.platform(&platform)))?)
+}

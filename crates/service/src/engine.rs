@@ -1,0 +1,222 @@
+//! The engine: what use cases work with.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use keystead_crypto::codes::CodeKey;
+use keystead_crypto::master_key::MasterKey;
+use keystead_crypto::passwords::{Argon2Cost, Hasher};
+use keystead_crypto::sealing::{Sealed, Sealer};
+use keystead_crypto::signing::{Jwk, SigningKey};
+use keystead_domain::Env;
+use keystead_domain::password::PasswordPolicy;
+use keystead_domain::policy::{PlatformAction, PlatformScope};
+use keystead_domain::session::SessionLifetime;
+use keystead_domain::tenant::PlanName;
+use keystead_storage::signing_keys::StoredSigningKey;
+use keystead_storage::{Store, StoreError, UniqueKey, deployment, signing_keys};
+
+use crate::Caller;
+
+/// What an operator can set, as far as use cases care.
+#[derive(Clone)]
+pub struct Settings {
+    /// The deployment's `public_url`: the issuer of its tokens, and their default audience.
+    pub issuer: String,
+    /// How long an app's own access token lives.
+    pub app_token_lifetime: Duration,
+    /// How long sessions live.
+    pub session_lifetime: SessionLifetime,
+    /// What secrets begin with.
+    pub prefixes: Prefixes,
+    /// Which passwords may be chosen.
+    pub password_policy: PasswordPolicy,
+    /// What hashing one costs.
+    pub password_cost: Argon2Cost,
+    /// How many threads hash.
+    pub hashing_threads: usize,
+    /// How many passwords may wait to be hashed.
+    pub hashing_queue: usize,
+    /// The plan of a tenant that is made without one.
+    pub default_plan: PlanName,
+}
+
+/// What each kind of secret begins with, so that a deployment's secrets carry its own brand.
+#[derive(Clone)]
+pub struct Prefixes {
+    /// Client ids.
+    pub client_id: String,
+    /// Client secrets.
+    pub client_secret: String,
+    /// Session tokens.
+    pub session: String,
+}
+
+/// A running Keystead, without any surface.
+pub struct Engine {
+    pub(crate) store: Store,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) settings: Settings,
+    pub(crate) hasher: Hasher,
+    pub(crate) sealer: Sealer,
+    pub(crate) codes: Arc<CodeKey>,
+    /// The key that signs comes first.
+    pub(crate) signing_keys: Vec<SigningKey>,
+    pub(crate) work: Bell,
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database does not answer, or is not ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is sealed under another master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyMismatch),
+    /// A signing key does not open.
+    #[error("the signing key {0} cannot be opened: the database was altered")]
+    SigningKey(String),
+    /// The threads that hash cannot be started.
+    #[error("the hashing threads cannot be started: {0}")]
+    Hashing(#[from] std::io::Error),
+}
+
+/// The database is sealed under another master key than the one given.
+#[derive(Debug, thiserror::Error)]
+#[error("the database belongs to the master key {expected}, and the one given is {given}")]
+pub struct MasterKeyMismatch {
+    expected: String,
+    given: String,
+}
+
+/// The id of the master key that a migrated database belongs to; nothing while it is new.
+pub fn master_key_id(store: &Store) -> Result<Option<String>, StoreError> {
+    let scope = background()?;
+    store.read(|tx| deployment::master_key_id(&mut tx.platform(&scope)))
+}
+
+/// The scope of the server's own work, which the gate always gives.
+fn background() -> Result<PlatformScope, StoreError> {
+    Caller::system()
+        .allow_platform(PlatformAction::RunBackgroundWork)
+        .map_err(|denied| StoreError::Failed(format!("the server may not do its own work: {denied:?}")))
+}
+
+impl Engine {
+    /// Starts on a migrated database. On a new one it remembers the master key and makes the first
+    /// signing key; on any other it refuses a wrong master key.
+    pub fn start(
+        store: Store,
+        master_key: &MasterKey,
+        settings: Settings,
+        env: Arc<dyn Env>,
+    ) -> Result<Self, StartError> {
+        claim(&store, master_key)?;
+        let sealer = Sealer::new(master_key);
+        let signing_keys = load_signing_keys(&store, &sealer, &*env)?;
+        let hasher = Hasher::start(
+            settings.password_cost.clone(),
+            settings.hashing_threads,
+            settings.hashing_queue,
+            Arc::clone(&env),
+        )?;
+        let codes = Arc::new(CodeKey::new(master_key));
+        Ok(Self { store, env, settings, hasher, sealer, codes, signing_keys, work: Bell::default() })
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether the database answers.
+    pub fn ready(&self) -> Result<(), StoreError> {
+        self.store.read(keystead_storage::locate::ping)
+    }
+
+    /// The public keys that tokens can be checked with (RFC 7517 §5).
+    pub fn jwks(&self) -> Vec<Jwk> {
+        self.signing_keys.iter().map(SigningKey::jwk).collect()
+    }
+}
+
+/// Checks that the database belongs to `master_key`, or makes it so where it is new.
+fn claim(store: &Store, master_key: &MasterKey) -> Result<(), StartError> {
+    let given = master_key.id().to_string();
+    let expected = match master_key_id(store)? {
+        Some(expected) => expected,
+        None => {
+            let (scope, id) = (background()?, given.clone());
+            match store.write(move |tx| deployment::insert_master_key_id(&mut tx.platform(&scope), &id)) {
+                // Another process was faster; it may have another key.
+                Err(StoreError::Taken(UniqueKey::Deployment)) => {
+                    master_key_id(store)?.unwrap_or_else(|| given.clone())
+                }
+                done => done.map(|()| given.clone())?,
+            }
+        }
+    };
+    if expected == given { Ok(()) } else { Err(MasterKeyMismatch { expected, given }.into()) }
+}
+
+fn load_signing_keys(store: &Store, sealer: &Sealer, env: &dyn Env) -> Result<Vec<SigningKey>, StartError> {
+    let scope = background()?;
+    let mut stored = store.read(|tx| signing_keys::list(&mut tx.platform(&scope)))?;
+    if stored.is_empty() {
+        let seed = SigningKey::generate_seed(env);
+        let kid = SigningKey::from_seed(seed.expose())
+            .map_err(|_| StartError::SigningKey("that was just made".to_owned()))?
+            .kid()
+            .to_owned();
+        let sealed = sealer.seal(&place(&kid), seed.expose(), env);
+        let key = StoredSigningKey { kid, sealed_seed: sealed.as_bytes().to_vec() };
+        let (key_id, now) = (sealer.key_id().to_string(), env.now());
+        let made =
+            store.write(move |tx| signing_keys::insert_current(&mut tx.platform(&scope), &key, &key_id, now));
+        match made {
+            // Another node was faster: its key it is.
+            Ok(()) | Err(StoreError::Taken(UniqueKey::CurrentSigningKey)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        stored = store.read(|tx| signing_keys::list(&mut tx.platform(&scope)))?;
+    }
+    stored
+        .into_iter()
+        .map(|key| {
+            let opened = sealer.open(&place(&key.kid), &Sealed::from_bytes(key.sealed_seed));
+            opened
+                .ok()
+                .and_then(|seed| SigningKey::from_seed(seed.expose()).ok())
+                .ok_or(StartError::SigningKey(key.kid))
+        })
+        .collect()
+}
+
+fn place(kid: &str) -> String {
+    format!("signing_keys/{kid}")
+}
+
+/// Wakes the worker when there is something to do.
+#[derive(Default)]
+pub(crate) struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until it rings, at most `patience`.
+    pub(crate) fn wait(&self, patience: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = self
+            .changed
+            .wait_timeout_while(rung, patience, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+    }
+}

@@ -1,0 +1,138 @@
+//! Sessions: recognizing them, and ending them.
+
+use keystead_crypto::tokens;
+use keystead_domain::audit::{Actor, AuditAction, Origin};
+use keystead_domain::id::{SessionId, UserId};
+use keystead_domain::policy::Action;
+use keystead_domain::session::Session;
+use keystead_domain::user::{SignInDecision, User};
+use keystead_domain::{Owner, Secret, Timestamp, TokenDigest};
+use keystead_storage::{audit, sessions};
+
+use crate::audit::Refine as _;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// A session that was just made, with the token that exists in clear now and never again.
+pub struct NewSession {
+    /// The token.
+    pub token: Secret<String>,
+    /// When it ends if it is not used.
+    pub expires_at: Timestamp,
+}
+
+/// A session that was presented and is good, and whose it is. Only [`authenticate`] makes one.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    session: Session,
+    user: User,
+}
+
+impl SignedIn {
+    /// The user.
+    pub const fn user(&self) -> &User {
+        &self.user
+    }
+}
+
+/// The session with this token, in the directory of the app that calls.
+pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Result<SignedIn> {
+    let scope = caller.allow(Action::HandleEndUsers, caller.app()?.owner())?;
+    let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
+    let found = engine.store.read(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
+    let (session, user) = found
+        .filter(|(session, user)| {
+            session.is_live(engine.settings.session_lifetime, now)
+                && user.may_sign_in() == SignInDecision::Allowed
+        })
+        .ok_or_else(|| Error::of(Code::InvalidSession))?;
+    if session.needs_touch(now) {
+        let id = session.id;
+        engine.store.write(move |tx| sessions::touch(&mut tx.tenant(&scope), id, now))?;
+    }
+    Ok(SignedIn { session, user })
+}
+
+/// Which sessions to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The one that is presented.
+    Presented,
+    /// Another of the same user.
+    One(SessionId),
+    /// All of the user, the presented one included.
+    All,
+}
+
+/// Ends sessions of the user whose session is presented.
+pub fn revoke(engine: &Engine, caller: &Caller, signed_in: &SignedIn, which: Revocation) -> Result<()> {
+    let (user, presented, owner) = (signed_in.user.id, signed_in.session.id, signed_in.session.directory);
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let event =
+        engine.event(caller, owner, AuditAction::SessionsRevoked, engine.env.now()).by(Actor::User(user));
+    let found = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        let (found, event) = match which {
+            Revocation::All => (sessions::remove_all(&mut tenant, user)? > 0, event.on(user)),
+            // Ending the presented one twice at once is as good as ending it once.
+            Revocation::Presented => {
+                sessions::remove(&mut tenant, user, presented)?;
+                (true, event.on(presented))
+            }
+            Revocation::One(id) => (sessions::remove(&mut tenant, user, id)?, event.on(id)),
+        };
+        if found {
+            audit::insert(&mut tenant, &event)?;
+        }
+        Ok(found)
+    })?;
+    if found { Ok(()) } else { Err(Error::of(Code::NotFound).saying("There is no such session.")) }
+}
+
+/// A session to be stored, and what to show of it.
+pub(crate) struct Minted {
+    pub(crate) session: UnclaimedSession,
+    pub(crate) digest: TokenDigest,
+    pub(crate) shown: NewSession,
+}
+
+/// A session but for its user, who may turn out only in the transaction that stores it.
+pub(crate) struct UnclaimedSession {
+    pub(crate) id: SessionId,
+    directory: Owner,
+    origin: Origin,
+    created_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+impl UnclaimedSession {
+    /// The session of `user`.
+    pub(crate) fn of(self, user: UserId) -> Session {
+        Session {
+            id: self.id,
+            directory: self.directory,
+            user,
+            created_at: self.created_at,
+            last_seen_at: self.created_at,
+            ends_at: self.ends_at,
+            ip: self.origin.ip,
+            user_agent: self.origin.user_agent,
+        }
+    }
+}
+
+impl Engine {
+    /// A session to be stored in the transaction that decides that somebody may have one.
+    pub(crate) fn mint_session(&self, caller: &Caller, directory: Owner, now: Timestamp) -> Minted {
+        let lifetime = self.settings.session_lifetime;
+        let (token, digest) = tokens::mint(&self.settings.prefixes.session, &*self.env);
+        let session = UnclaimedSession {
+            id: SessionId::mint(now, &*self.env),
+            directory,
+            origin: caller.origin().clone(),
+            created_at: now,
+            ends_at: now + lifetime.absolute,
+        };
+        let expires_at = now + lifetime.idle.min(lifetime.absolute);
+        Minted { session, digest, shown: NewSession { token, expires_at } }
+    }
+}

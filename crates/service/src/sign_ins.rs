@@ -1,0 +1,90 @@
+//! Signing in with a password.
+
+use keystead_crypto::passwords::Verdict;
+use keystead_domain::Email;
+use keystead_domain::audit::{Actor, AuditAction};
+use keystead_domain::password::Password;
+use keystead_domain::policy::Action;
+use keystead_domain::user::{SignInDecision, User};
+use keystead_storage::{audit, registrations, sessions, users};
+
+use crate::audit::Refine as _;
+use crate::sessions::NewSession;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// What somebody typed.
+pub struct PasswordSignIn {
+    /// The address.
+    pub email: Email,
+    /// The password.
+    pub password: Password,
+}
+
+/// Signs an end user in.
+///
+/// The work is the same whether or not the address is known: the same queries, one password
+/// check, one write. That the address has to be verified first is told only to whoever knows the
+/// password, of the user or of its newest sign-up.
+pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<(User, NewSession)> {
+    let owner = caller.app()?.owner();
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let now = engine.env.now();
+    let PasswordSignIn { email, password } = typed;
+
+    let (found, newest_sign_up) = engine.store.read(|tx| {
+        let mut tenant = tx.tenant(&scope);
+        let found = users::find_by_email(&mut tenant, &email)?;
+        Ok((found, registrations::list_by_email(&mut tenant, &email, now)?.into_iter().next()))
+    })?;
+    let (user, stored) = match (found, newest_sign_up) {
+        (Some((user, hash)), _) => (Some(user), hash),
+        (None, Some(registration)) => (None, Some(registration.password)),
+        (None, None) => (None, None),
+    };
+    let verdict = engine.hasher.verify(password.clone(), stored.as_ref())?;
+    let decision = match (verdict, &user) {
+        (Verdict::Wrong, _) => SignInDecision::Refused,
+        (Verdict::Right { .. }, Some(user)) => user.may_sign_in(),
+        (Verdict::Right { .. }, None) => SignInDecision::EmailNotVerified,
+    };
+    let event = engine.event(caller, owner, AuditAction::SignIn, now);
+
+    let (Some(user), Some(stored), SignInDecision::Allowed) = (user.clone(), stored, decision) else {
+        let event = match user {
+            Some(user) => event.refused().on(user.id),
+            None => event.refused(),
+        };
+        engine.store.write(move |tx| audit::insert(&mut tx.tenant(&scope), &event))?;
+        return Err(Error::of(match decision {
+            SignInDecision::EmailNotVerified => Code::EmailNotVerified,
+            SignInDecision::Refused | SignInDecision::Allowed => Code::InvalidCredentials,
+        }));
+    };
+
+    let rehashed = match verdict {
+        Verdict::Right { rehash: true } => Some(engine.hasher.hash(password)?),
+        _ => None,
+    };
+    let minted = engine.mint_session(caller, owner, now);
+    let event = event.by(Actor::User(user.id)).on(minted.session.id);
+    let (session, digest) = (minted.session, minted.digest);
+    let signed_in = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        // The user may have been locked, or given another password, while this one was checked.
+        let still = users::find_by_email(&mut tenant, &email)?.filter(|(now, hash)| {
+            now.id == user.id && now.may_sign_in() == decision && hash.as_ref() == Some(&stored)
+        });
+        let Some((user, _)) = still else {
+            audit::insert(&mut tenant, &event.refused())?;
+            return Ok(None);
+        };
+        if let Some(new) = rehashed {
+            users::replace_password(&mut tenant, user.id, &stored, &new)?;
+        }
+        sessions::insert(&mut tenant, &session.of(user.id), &digest)?;
+        audit::insert(&mut tenant, &event)?;
+        Ok(Some(user))
+    })?;
+    let user = signed_in.ok_or_else(|| Error::of(Code::InvalidCredentials))?;
+    Ok((user, minted.shown))
+}

@@ -1,0 +1,230 @@
+//! Signing up: a registration that waits for the code mailed to its address.
+
+use std::sync::Arc;
+
+use keystead_domain::audit::{Actor, AuditAction};
+use keystead_domain::id::{JobId, UserId};
+use keystead_domain::limits::{Budget, MAILS_DAILY, MAILS_HOURLY, SIGN_UP_CODES_HOURLY, SIGN_UP_TRIES_DAILY};
+use keystead_domain::mail::Mail;
+use keystead_domain::name::Name;
+use keystead_domain::password::Password;
+use keystead_domain::policy::Action;
+use keystead_domain::registration::{
+    PendingCode, REGISTRATION_LIFETIME, Registration, Room, TypedCode, room,
+};
+use keystead_domain::user::{User, UserStatus};
+use keystead_domain::{Email, Secret, Timestamp};
+use keystead_storage::jobs::{DueJob, JobKind};
+use keystead_storage::{
+    StoreError, TenantTx, UniqueKey, audit, counters, jobs, outbox, registrations, sessions, tenants, users,
+};
+
+use crate::audit::Refine as _;
+use crate::sessions::{Minted, NewSession};
+use crate::users::weak_password;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// What somebody typed to sign up.
+pub struct SignUp {
+    /// The address.
+    pub email: Email,
+    /// The password.
+    pub password: Secret<String>,
+    /// The name.
+    pub name: Option<Name>,
+}
+
+/// A sign-up that was received. It looks the same for an address that already has a user.
+pub struct PendingSignUp {
+    /// The id that the user will have.
+    pub user_id: UserId,
+    /// The address.
+    pub email: Email,
+}
+
+/// Receives a sign-up and mails its code.
+///
+/// Nothing that the caller can see or measure tells whether the address has a user: then the
+/// registration is stored all the same, its code goes to nobody, and the mail to the address
+/// says that there is an account.
+pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<PendingSignUp> {
+    let app = caller.app()?;
+    let (owner, product) = (app.owner(), app.product().clone());
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let SignUp { email, password, name } = typed;
+    let known = [email.as_str(), email.key(), name.as_ref().map_or("", Name::as_str), product.as_str()];
+    let password = Password::choose(password.expose(), engine.settings.password_policy, &known)
+        .map_err(|weak| weak_password("password", weak))?;
+    let password = engine.hasher.hash(password)?;
+
+    let (now, env) = (engine.env.now(), &*engine.env);
+    let id = UserId::mint(now, env);
+    let (code, mac) = engine.codes.mint_sign_up(id, env);
+    let confirm = engine.compose(&email, &Mail::ConfirmSignUp { product: product.clone(), code }, now);
+    let taken = engine.compose(&email, &Mail::AddressTaken { product }, now);
+    let event = engine.event(caller, owner, AuditAction::SignUpReceived, now).on(id);
+    let mut registration = Registration {
+        id,
+        directory: owner,
+        email: email.clone(),
+        name,
+        password,
+        code: None,
+        created_at: now,
+        expires_at: now + REGISTRATION_LIFETIME,
+    };
+
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        let email = registration.email.clone();
+        let is_taken = users::find_by_email(&mut tenant, &email)?.is_some();
+        let waiting = registrations::list_by_email(&mut tenant, &email, now)?;
+        match room(&waiting, now) {
+            Room::Full => return audit::insert(&mut tenant, &event.refused()),
+            Room::Replacing(oldest) => {
+                registrations::consume(&mut tenant, oldest)?;
+            }
+            Room::Free => {}
+        }
+        if within(&mut tenant, &[SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY], &email, now)? {
+            registration.code = Some(PendingCode::sent(mac, now));
+            outbox::insert(&mut tenant, if is_taken { &taken } else { &confirm })?;
+        }
+        registrations::insert(&mut tenant, &registration)?;
+        audit::insert(&mut tenant, &event)
+    })?;
+    engine.work.ring();
+    Ok(PendingSignUp { user_id: id, email })
+}
+
+/// Counts one more of each for this address; whether all budgets had room.
+fn within(
+    tx: &mut TenantTx<'_>,
+    budgets: &[Budget],
+    email: &Email,
+    now: Timestamp,
+) -> std::result::Result<bool, StoreError> {
+    for budget in budgets {
+        if !counters::take(tx, *budget, email.key(), now)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Completes a sign-up: the user exists from now on, with the name and password of the
+/// registration that the code was mailed for, and is signed in. Wrong, expired, spent and
+/// tried-out codes are refused alike.
+pub fn verify_email(
+    engine: &Engine,
+    caller: &Caller,
+    email: Email,
+    code: Option<TypedCode>,
+) -> Result<(User, NewSession)> {
+    let owner = caller.app()?.owner();
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let now = engine.env.now();
+    let codes = Arc::clone(&engine.codes);
+    let event = engine.event(caller, owner, AuditAction::SignUpConfirmed, now);
+    let Minted { session, digest, shown } = engine.mint_session(caller, owner, now);
+
+    let confirmed = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        if !counters::take(&mut tenant, SIGN_UP_TRIES_DAILY, email.key(), now)? {
+            audit::insert(&mut tenant, &event.refused())?;
+            return Ok(None);
+        }
+        let tried = registrations::take_try(&mut tenant, &email, now)?;
+        let matching = tried.into_iter().find(|registration| match (&registration.code, &code) {
+            (Some(pending), Some(typed)) => pending.mac.matches(&codes.typed_sign_up(registration.id, typed)),
+            _ => false,
+        });
+        // A user can have been made since the code was mailed; its own sign-up is not this one.
+        let free = users::find_by_email(&mut tenant, &email)?.is_none();
+        let Some(registration) = matching.filter(|_| free) else {
+            audit::insert(&mut tenant, &event.refused())?;
+            return Ok(None);
+        };
+        if !registrations::consume(&mut tenant, registration.id)? {
+            return Ok(None);
+        }
+        counters::give_back(&mut tenant, SIGN_UP_TRIES_DAILY, email.key(), now)?;
+        registrations::remove_by_email(&mut tenant, &email)?;
+        let user = User {
+            id: registration.id,
+            directory: owner,
+            email: registration.email,
+            email_verified_at: Some(now),
+            name: registration.name,
+            status: UserStatus::Active,
+            operator: false,
+            created_at: now,
+        };
+        users::insert(&mut tenant, &user, Some(&registration.password))?;
+        sessions::insert(&mut tenant, &session.of(user.id), &digest)?;
+        audit::insert(&mut tenant, &event.by(Actor::User(user.id)).on(user.id))?;
+        Ok(Some(user))
+    });
+    match confirmed {
+        Ok(Some(user)) => Ok((user, shown)),
+        // The other code of this address won the race.
+        Ok(None) | Err(StoreError::Taken(UniqueKey::UserEmail)) => Err(Error::of(Code::InvalidCode)),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Asks for a new code. Whether one is mailed is decided later, so that the answer and its time
+/// are the same for every address.
+pub fn resend_code(engine: &Engine, caller: &Caller, email: Email) -> Result<()> {
+    let owner = caller.app()?.owner();
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let now = engine.env.now();
+    let job = JobId::mint(now, &*engine.env);
+    let event = engine.event(caller, owner, AuditAction::CodeRequested, now);
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        jobs::insert(&mut tenant, job, JobKind::ResendSignUpCode, &email, now)?;
+        audit::insert(&mut tenant, &event)
+    })?;
+    engine.work.ring();
+    Ok(())
+}
+
+/// Mails a new code for the newest sign-up of an address, in place of that sign-up's old code. A
+/// verified or unknown address gets none.
+pub(crate) fn do_resend(engine: &Engine, job: DueJob) -> Result<()> {
+    let system = Caller::system();
+    let scope = system.allow(Action::HandleEndUsers, job.directory)?;
+    let platform = system.allow_platform(keystead_domain::policy::PlatformAction::RunBackgroundWork)?;
+    let now = engine.env.now();
+    let (newest, product) = engine.store.read(|tx| {
+        let newest =
+            registrations::list_by_email(&mut tx.tenant(&scope), &job.email, now)?.into_iter().next();
+        let tenant = match job.directory.tenant() {
+            Some(id) => tenants::find(&mut tx.platform(&platform), id)?,
+            None => None,
+        };
+        Ok((newest, tenant.map(|tenant| tenant.name)))
+    })?;
+    let (Some(newest), Some(product)) = (newest, product) else {
+        engine.store.write(move |tx| jobs::finish(&mut tx.tenant(&scope), job.id))?;
+        return Ok(());
+    };
+    let (code, mac) = engine.codes.mint_sign_up(newest.id, &*engine.env);
+    let mail = engine.compose(&newest.email, &Mail::ConfirmSignUp { product, code }, now);
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        if !jobs::finish(&mut tenant, job.id)? || users::find_by_email(&mut tenant, &newest.email)?.is_some()
+        {
+            return Ok(());
+        }
+        let budgets = [SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY];
+        if within(&mut tenant, &budgets, &newest.email, now)?
+            && registrations::replace_code(&mut tenant, newest.id, &PendingCode::sent(mac, now))?
+        {
+            outbox::insert(&mut tenant, &mail)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}

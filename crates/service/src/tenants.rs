@@ -1,0 +1,84 @@
+//! Making and finding tenants.
+
+use keystead_domain::Owner;
+use keystead_domain::audit::AuditAction;
+use keystead_domain::id::TenantId;
+use keystead_domain::name::Name;
+use keystead_domain::policy::{Action, PlatformAction};
+use keystead_domain::slug::Slug;
+use keystead_domain::tenant::{NetworkIdentity, PlanName, Tenant, TenantStatus};
+use keystead_storage::{StoreError, UniqueKey, audit, tenants};
+
+use crate::audit::Refine as _;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// A tenant to be made.
+#[derive(Clone)]
+pub struct NewTenant {
+    /// Its name.
+    pub name: Name,
+    /// Its slug; without one it is made of the name.
+    pub slug: Option<Slug>,
+    /// Its plan; without one it is the default plan.
+    pub plan: Option<PlanName>,
+    /// Its network identity.
+    pub entity_hotkey: Option<NetworkIdentity>,
+}
+
+/// How often a derived slug that is taken gets another suffix.
+const SLUG_ATTEMPTS: usize = 8;
+
+/// Makes a tenant. A given slug that is taken is a conflict; a derived one gets a suffix.
+pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant> {
+    let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
+    let now = engine.env.now();
+    let derived = Slug::derive(&new.name, "tenant");
+    for attempt in 0..SLUG_ATTEMPTS {
+        let slug = match &new.slug {
+            Some(given) => given.clone(),
+            None if attempt == 0 => derived.clone(),
+            None => {
+                let mut random = [0; 4];
+                engine.env.fill(&mut random);
+                derived.with_suffix(random)
+            }
+        };
+        let tenant = Tenant {
+            id: TenantId::mint(now, &*engine.env),
+            slug,
+            name: new.name.clone(),
+            plan: new.plan.clone().unwrap_or_else(|| engine.settings.default_plan.clone()),
+            status: TenantStatus::Active,
+            entity_hotkey: new.entity_hotkey.clone(),
+            created_at: now,
+        };
+        let owner = Owner::Tenant(tenant.id);
+        let scope = caller.allow(Action::ManageApps, owner)?;
+        let event = engine.event(caller, owner, AuditAction::TenantCreated, now).on(tenant.id);
+        let row = tenant.clone();
+        let made = engine.store.write(move |tx| {
+            tenants::insert(&mut tx.platform(&platform), &row)?;
+            audit::insert(&mut tx.tenant(&scope), &event)
+        });
+        match made {
+            Ok(()) => return Ok(tenant),
+            Err(StoreError::Taken(UniqueKey::TenantSlug)) if new.slug.is_none() => {}
+            Err(StoreError::Taken(UniqueKey::TenantSlug)) => break,
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Err(Error::of(Code::Conflict).saying("A tenant with this slug exists."))
+}
+
+/// The tenant with this slug.
+pub fn show(engine: &Engine, caller: &Caller, slug: &Slug) -> Result<Tenant> {
+    let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
+    let found = engine.store.read(|tx| tenants::find_by_slug(&mut tx.platform(&platform), slug))?;
+    found.ok_or_else(|| Error::of(Code::NotFound).saying(format!("There is no tenant {slug}.")))
+}
+
+/// All tenants, the oldest first.
+pub fn list(engine: &Engine, caller: &Caller) -> Result<Vec<Tenant>> {
+    let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
+    Ok(engine.store.read(|tx| tenants::list(&mut tx.platform(&platform)))?)
+}

@@ -1,0 +1,106 @@
+//! Making and finding users, by operators.
+
+use keystead_domain::audit::AuditAction;
+use keystead_domain::id::UserId;
+use keystead_domain::name::Name;
+use keystead_domain::password::Password;
+use keystead_domain::policy::Action;
+use keystead_domain::user::{User, UserStatus};
+use keystead_domain::{Email, Owner, Secret};
+use keystead_storage::{StoreError, UniqueKey, audit, registrations, users};
+
+use crate::audit::Refine as _;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// A user to be made.
+pub struct NewUser {
+    /// In whose directory.
+    pub directory: Owner,
+    /// Its address.
+    pub email: Email,
+    /// Its password.
+    pub password: Secret<String>,
+    /// Its name.
+    pub name: Option<Name>,
+    /// Whether the address is known to be the user's.
+    pub verified: bool,
+    /// Whether it runs the platform; only in the platform's directory.
+    pub operator: bool,
+}
+
+/// Makes a user. Sign-ups that wait for the same address are discarded.
+pub fn create(engine: &Engine, caller: &Caller, new: NewUser) -> Result<User> {
+    let scope = caller.allow(Action::ManageUsers, new.directory)?;
+    if new.operator && new.directory != Owner::Platform {
+        return Err(Error::invalid_field("operator", "invalid", "can only be a user of the platform"));
+    }
+    let name = new.name.as_ref().map_or("", Name::as_str);
+    let password = Password::choose(
+        new.password.expose(),
+        engine.settings.password_policy,
+        &[new.email.as_str(), new.email.key(), name],
+    )
+    .map_err(|weak| weak_password("password", weak))?;
+    let hash = engine.hasher.hash(password)?;
+    let now = engine.env.now();
+    let user = User {
+        id: UserId::mint(now, &*engine.env),
+        directory: new.directory,
+        email: new.email,
+        email_verified_at: new.verified.then_some(now),
+        name: new.name,
+        status: UserStatus::Active,
+        operator: new.operator,
+        created_at: now,
+    };
+    let event = engine.event(caller, new.directory, AuditAction::UserCreated, now).on(user.id);
+    let row = user.clone();
+    let made = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        users::insert(&mut tenant, &row, Some(&hash))?;
+        registrations::remove_by_email(&mut tenant, &row.email)?;
+        audit::insert(&mut tenant, &event)
+    });
+    match made {
+        Ok(()) => Ok(user),
+        Err(StoreError::Taken(UniqueKey::UserEmail)) => {
+            Err(Error::of(Code::Conflict).saying("A user with this address exists in this directory."))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The directory's user with this address.
+pub fn show_by_email(engine: &Engine, caller: &Caller, directory: Owner, email: &Email) -> Result<User> {
+    let scope = caller.allow(Action::ManageUsers, directory)?;
+    let found = engine.store.read(|tx| users::find_by_email(&mut tx.tenant(&scope), email))?;
+    found.map(|(user, _)| user).ok_or_else(missing)
+}
+
+/// The directory's user with this id.
+pub fn show(engine: &Engine, caller: &Caller, directory: Owner, id: UserId) -> Result<User> {
+    let scope = caller.allow(Action::ManageUsers, directory)?;
+    engine.store.read(|tx| users::find(&mut tx.tenant(&scope), id))?.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Error::of(Code::NotFound).saying("There is no such user in this directory.")
+}
+
+/// The directory's users, the oldest first.
+pub fn list(engine: &Engine, caller: &Caller, directory: Owner) -> Result<Vec<User>> {
+    let scope = caller.allow(Action::ManageUsers, directory)?;
+    Ok(engine.store.read(|tx| users::list(&mut tx.tenant(&scope)))?)
+}
+
+/// Why a password was not taken, as a field's error.
+pub(crate) fn weak_password(field: &'static str, weak: keystead_domain::password::WeakPassword) -> Error {
+    use keystead_domain::password::WeakPassword;
+    let code = match weak {
+        WeakPassword::TooShort { .. } => "too_short",
+        WeakPassword::TooLong => "too_long",
+        WeakPassword::Common => "too_common",
+        WeakPassword::Guessable => "guessable",
+    };
+    Error::invalid_field(field, code, weak)
+}

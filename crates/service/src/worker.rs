@@ -1,0 +1,108 @@
+//! The server's background work: jobs, mail, forgetting what has expired. Every process of a
+//! deployment runs it; rows are claimed, so two never do the same.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use keystead_domain::Timestamp;
+use keystead_domain::policy::PlatformAction;
+use keystead_storage::{counters, jobs, outbox, registrations, sessions};
+
+use crate::outbox::{Transport, send_due};
+use crate::{Caller, Engine, Result, sign_ups};
+
+/// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often expired rows are removed.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How many expired rows are removed in one transaction.
+const SWEEP_BATCH: i64 = 500;
+/// How long what was sent is remembered.
+const SENT_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a claimed job is left to whoever claimed it.
+const JOB_LEASE: Duration = Duration::from_secs(60);
+
+/// Tells a running worker to stop.
+#[derive(Default)]
+pub struct Stop(AtomicBool);
+
+impl Stop {
+    /// The worker finishes what it is doing and returns.
+    pub fn stop(&self, engine: &Engine) {
+        self.0.store(true, Ordering::Release);
+        engine.work.ring();
+    }
+}
+
+/// Works until it is stopped. A failure is logged, and tried again.
+pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
+    let mut swept: Option<Timestamp> = None;
+    while !stop.0.load(Ordering::Acquire) {
+        match run_due(engine, transport) {
+            Ok(0) => engine.work.wait(PAUSE),
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(cause = cause(&error), "background work failed and will be tried again");
+                engine.work.wait(PAUSE);
+            }
+        }
+        let now = engine.env.now();
+        if swept.is_none_or(|last| now.since(last) >= SWEEP) {
+            swept = Some(now);
+            if let Err(error) = sweep(engine) {
+                tracing::warn!(
+                    cause = cause(&error),
+                    "expired rows were not removed; it will be tried again"
+                );
+            }
+        }
+    }
+}
+
+fn cause(error: &crate::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Does the jobs and sends the mails that are due now; returns how many.
+pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
+    let platform = Caller::system().allow_platform(PlatformAction::RunBackgroundWork)?;
+    let now = engine.env.now();
+    // Asking costs a read; claiming takes the write lock.
+    let idle = engine.store.read(|tx| {
+        let mut tx = tx.platform(&platform);
+        Ok(!jobs::any_due(&mut tx, now)? && !outbox::any_due(&mut tx, now)?)
+    })?;
+    if idle {
+        return Ok(0);
+    }
+    let due =
+        engine.store.write(move |tx| jobs::claim_due(&mut tx.platform(&platform), now, JOB_LEASE, 16))?;
+    let done = due.len();
+    for job in due {
+        match job.kind {
+            jobs::JobKind::ResendSignUpCode => sign_ups::do_resend(engine, job)?,
+        }
+    }
+    Ok(done + send_due(engine, transport)?)
+}
+
+/// Removes expired rows in small batches, so that nobody waits long for the writer.
+fn sweep(engine: &Engine) -> Result<()> {
+    let platform = Caller::system().allow_platform(PlatformAction::RunBackgroundWork)?;
+    let now = engine.env.now();
+    loop {
+        let removed = engine.store.write(move |tx| {
+            let mut tx = tx.platform(&platform);
+            let most = [
+                registrations::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                sessions::remove_ended(&mut tx, now, SWEEP_BATCH)?,
+                counters::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                outbox::remove_sent(&mut tx, now - SENT_KEPT, SWEEP_BATCH)?,
+            ];
+            Ok(most.into_iter().max().unwrap_or(0))
+        })?;
+        if i64::try_from(removed).unwrap_or(0) < SWEEP_BATCH {
+            return Ok(());
+        }
+    }
+}
