@@ -1,0 +1,127 @@
+//! A call of the app API: who calls is found out first, then the body is read, so that a stranger
+//! learns nothing from how a body is refused.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use keystead_service::sessions::{self, SignedIn};
+use keystead_service::{Caller, Engine, Error, access};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Fault, Problem};
+use crate::{body, credentials, run};
+
+/// A call by an app.
+pub(crate) struct AppCall<B: Body = ()> {
+    pub(crate) caller: Caller,
+    pub(crate) body: B::Parsed,
+    pub(crate) engine: Data<Engine>,
+}
+
+/// A call by an app for one of its end users.
+pub(crate) struct UserCall<B: Body = ()> {
+    pub(crate) caller: Caller,
+    pub(crate) signed_in: SignedIn,
+    pub(crate) body: B::Parsed,
+    pub(crate) engine: Data<Engine>,
+}
+
+/// What a request's body is read as.
+pub(crate) trait Body: Sized {
+    /// What the handler gets.
+    type Parsed;
+
+    /// Reads it.
+    async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Self::Parsed, Problem>;
+}
+
+/// No body is read, whatever is sent.
+impl Body for () {
+    type Parsed = ();
+
+    async fn read(_: &HttpRequest, _: &mut Payload) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+/// A body of JSON that is parsed into a command.
+pub(crate) trait JsonBody: DeserializeOwned {
+    /// The command.
+    type Command;
+
+    /// What an empty body means, where one is allowed.
+    fn empty() -> Option<Self> {
+        None
+    }
+
+    /// Parses the fields, naming all that are wrong.
+    fn parse(self) -> Result<Self::Command, Error>;
+}
+
+impl<T: JsonBody> Body for T {
+    type Parsed = T::Command;
+
+    async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<T::Command, Problem> {
+        let is_json = body::media_type(request).is_some_and(|media| media == "application/json");
+        let bytes = body::bytes(request, payload).await?;
+        let body = match T::empty() {
+            Some(empty) if bytes.is_empty() => empty,
+            _ if !is_json => return Err(Fault::MediaType { expected: "application/json" }.into()),
+            _ => body::json(&bytes)?,
+        };
+        Ok(body.parse()?)
+    }
+}
+
+/// The deployment's engine, which the server puts beside every route.
+fn engine(request: &HttpRequest) -> Result<Data<Engine>, Problem> {
+    let engine = request.app_data::<Data<Engine>>().cloned();
+    engine.ok_or_else(|| Error::internal("the surface was mounted without an engine").into())
+}
+
+async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Problem> {
+    let token = credentials::bearer(request)?;
+    let origin = credentials::origin(request);
+    Ok(run(engine, move |engine| access::app(engine, token.expose(), origin)).await?)
+}
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+impl<B: Body + 'static> FromRequest for AppCall<B> {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let engine = engine(&request)?;
+            let caller = app(&request, &engine).await?;
+            let body = B::read(&request, &mut payload).await?;
+            Ok(Self { caller, body, engine })
+        })
+    }
+}
+
+impl<B: Body + 'static> FromRequest for UserCall<B> {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let engine = engine(&request)?;
+            let caller = app(&request, &engine).await?;
+            let token = credentials::session_token(&request)?;
+            let (caller, signed_in) = run(&engine, move |engine| {
+                let signed_in = sessions::authenticate(engine, &caller, &token)?;
+                Ok((caller, signed_in))
+            })
+            .await?;
+            let body = B::read(&request, &mut payload).await?;
+            Ok(Self { caller, signed_in, body, engine })
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! Signing end users up: `signup`, `verify-email`, `resend-otp`.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Json, ServiceConfig};
+use keystead_domain::Email;
+use keystead_domain::registration::TypedCode;
+use keystead_service::Error;
+use keystead_service::sign_ups::{self, SignUp};
+use serde::{Deserialize, Serialize};
+
+use super::call::{AppCall, JsonBody};
+use super::views::SessionView;
+use crate::body::Fields;
+use crate::error::Problem;
+use crate::resource::{path, post};
+use crate::run;
+
+#[derive(Deserialize)]
+struct SignUpBody {
+    email: Option<String>,
+    password: Option<String>,
+    name: Option<String>,
+}
+
+impl JsonBody for SignUpBody {
+    type Command = SignUp;
+
+    fn parse(self) -> Result<SignUp, Error> {
+        let mut fields = Fields::default();
+        let email = fields.required("email", self.email.as_deref());
+        let password = fields.secret("password", self.password);
+        let name = fields.optional("name", self.name.as_deref());
+        let (email, password) = fields.finish((email, password))?;
+        Ok(SignUp { email, password, name })
+    }
+}
+
+#[derive(Serialize)]
+struct SignUpAnswer {
+    user_id: String,
+    email: String,
+    email_verified: bool,
+    otp_sent: bool,
+}
+
+async fn sign_up(call: AppCall<SignUpBody>) -> Result<HttpResponse, Problem> {
+    let AppCall { caller, body, engine } = call;
+    let pending = run(&engine, move |engine| sign_ups::sign_up(engine, &caller, body)).await?;
+    Ok(HttpResponse::Created().json(SignUpAnswer {
+        user_id: pending.user_id.to_string(),
+        email: pending.email.to_string(),
+        email_verified: false,
+        otp_sent: true,
+    }))
+}
+
+#[derive(Deserialize)]
+struct VerifyBody {
+    email: Option<String>,
+    code: Option<String>,
+}
+
+struct Verify {
+    email: Email,
+    /// Nothing where what was typed can be no code: it is refused like any wrong one.
+    code: Option<TypedCode>,
+}
+
+impl JsonBody for VerifyBody {
+    type Command = Verify;
+
+    fn parse(self) -> Result<Verify, Error> {
+        let mut fields = Fields::default();
+        let email = fields.required("email", self.email.as_deref());
+        let code = fields.secret("code", self.code);
+        let (email, code) = fields.finish((email, code))?;
+        Ok(Verify { email, code: TypedCode::parse(code.expose()) })
+    }
+}
+
+#[derive(Serialize)]
+struct VerifyAnswer {
+    user_id: String,
+    email: String,
+    email_verified: bool,
+    #[serde(flatten)]
+    session: SessionView,
+}
+
+async fn verify_email(call: AppCall<VerifyBody>) -> Result<Json<VerifyAnswer>, Problem> {
+    let AppCall { caller, body, engine } = call;
+    let (user, session) =
+        run(&engine, move |engine| sign_ups::verify_email(engine, &caller, body.email, body.code)).await?;
+    Ok(Json(VerifyAnswer {
+        user_id: user.id.to_string(),
+        email: user.email.to_string(),
+        email_verified: true,
+        session: session.into(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct ResendBody {
+    email: Option<String>,
+}
+
+impl JsonBody for ResendBody {
+    type Command = Email;
+
+    fn parse(self) -> Result<Email, Error> {
+        let mut fields = Fields::default();
+        let email = fields.required("email", self.email.as_deref());
+        fields.finish(email)
+    }
+}
+
+#[derive(Serialize)]
+struct ResendAnswer {
+    otp_sent: bool,
+}
+
+async fn resend_otp(call: AppCall<ResendBody>) -> Result<HttpResponse, Problem> {
+    let AppCall { caller, body, engine } = call;
+    run(&engine, move |engine| sign_ups::resend_code(engine, &caller, body)).await?;
+    Ok(HttpResponse::Accepted().json(ResendAnswer { otp_sent: true }))
+}
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    path(cfg, "/auth/signup", [post(web::to(sign_up))], Problem::method_not_allowed);
+    path(cfg, "/auth/verify-email", [post(web::to(verify_email))], Problem::method_not_allowed);
+    path(cfg, "/auth/resend-otp", [post(web::to(resend_otp))], Problem::method_not_allowed);
+}

@@ -1,0 +1,140 @@
+//! Reading request bodies, and naming what is wrong with them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, BytesMut};
+use futures_core::Stream as _;
+use keystead_domain::Secret;
+use keystead_service::{Error, FieldError};
+use serde::de::DeserializeOwned;
+
+use crate::error::Fault;
+
+/// The most bytes that the app API and the token endpoint read.
+pub(crate) const LIMIT: usize = 64 * 1024;
+
+/// Reads the whole body, refusing it as soon as it is known to be too large.
+pub(crate) async fn bytes(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Fault> {
+    let too_large = || Fault::TooLarge { limit: LIMIT };
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > LIMIT) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = next(payload).await {
+        let chunk = chunk.map_err(|_| Fault::Malformed("The body ended early.".into()))?;
+        if body.len() + chunk.len() > LIMIT {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
+    poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx)).await
+}
+
+/// The media type of the body: type and subtype in lower case, without parameters.
+pub(crate) fn media_type(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+/// Reads JSON. Wrong syntax is malformed; right syntax with a member of the wrong type names it.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    let malformed = || Fault::Malformed("The body is not JSON.".into());
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        if error.inner().is_data() {
+            let member = error.path().to_string();
+            // The library's message would quote the value.
+            Fault::WrongType { member, message: "is missing or of the wrong type".to_owned() }
+        } else {
+            malformed()
+        }
+    })?;
+    deserializer.end().map_err(|_| malformed())?;
+    Ok(value)
+}
+
+/// Collects what is wrong with the fields of a request, so that a caller learns all of it at once.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    fn error(&mut self, field: &'static str, code: &'static str, message: impl fmt::Display) {
+        self.0.push(FieldError { field, code, message: message.to_string() });
+    }
+
+    /// A field that must be there and be a `T`.
+    pub(crate) fn required<T>(&mut self, field: &'static str, value: Option<&str>) -> Option<T>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        if value.is_none() {
+            self.error(field, "required", "is required");
+        }
+        self.optional(field, value)
+    }
+
+    /// A field that, if it is there, must be a `T`.
+    pub(crate) fn optional<T>(&mut self, field: &'static str, value: Option<&str>) -> Option<T>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        value?.parse().map_err(|error| self.error(field, "invalid", error)).ok()
+    }
+
+    /// A secret that must be there.
+    pub(crate) fn secret(&mut self, field: &'static str, value: Option<String>) -> Option<Secret<String>> {
+        if value.is_none() {
+            self.error(field, "required", "is required");
+        }
+        value.map(Secret::new)
+    }
+
+    /// Says that a field is wrong.
+    pub(crate) fn refuse(&mut self, field: &'static str, message: impl fmt::Display) {
+        self.error(field, "invalid", message);
+    }
+
+    /// The required values, or all errors there were.
+    pub(crate) fn finish<T: Required>(self, values: T) -> Result<T::Present, Error> {
+        match values.present() {
+            Some(present) if self.0.is_empty() => Ok(present),
+            _ => Err(Error::invalid(self.0)),
+        }
+    }
+}
+
+/// Values that must all be there; one that is not has left its error with [`Fields`].
+pub(crate) trait Required {
+    /// The values themselves.
+    type Present;
+
+    fn present(self) -> Option<Self::Present>;
+}
+
+impl<A> Required for Option<A> {
+    type Present = A;
+
+    fn present(self) -> Option<A> {
+        self
+    }
+}
+
+impl<A, B> Required for (Option<A>, Option<B>) {
+    type Present = (A, B);
+
+    fn present(self) -> Option<(A, B)> {
+        self.0.zip(self.1)
+    }
+}

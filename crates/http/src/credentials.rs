@@ -1,0 +1,111 @@
+//! The credentials in a request's headers, and where it came from. A request uses one credential.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keystead_domain::Secret;
+use keystead_domain::audit::Origin;
+use keystead_domain::session::UserAgent;
+
+use crate::error::Fault;
+
+/// Where a request came from, as far as it can be known.
+pub(crate) fn origin(request: &HttpRequest) -> Origin {
+    let user_agent = request.headers().get(USER_AGENT);
+    Origin {
+        ip: request.peer_addr().map(|address| address.ip()),
+        user_agent: user_agent.and_then(|value| UserAgent::new(&String::from_utf8_lossy(value.as_bytes()))),
+    }
+}
+
+/// The value of a header that may come once.
+fn single(request: &HttpRequest, name: &str) -> Result<Option<String>, Fault> {
+    let mut values = request.headers().get_all(name);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Fault::Malformed(format!("The header {name} came more than once.").into()));
+    }
+    let text =
+        value.to_str().map_err(|_| Fault::Malformed(format!("The header {name} is not ASCII.").into()))?;
+    Ok(Some(text.to_owned()))
+}
+
+fn scheme<'v>(value: &'v str, scheme: &str) -> Option<&'v str> {
+    let (name, rest) = value.split_once(' ')?;
+    name.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
+}
+
+/// The bearer token (RFC 6750 §2.1), where it is the only credential. Any other `Authorization`
+/// is none.
+pub(crate) fn bearer(request: &HttpRequest) -> Result<Secret<String>, Fault> {
+    let authorization = single(request, AUTHORIZATION.as_str())?;
+    if authorization.is_some() && request.headers().contains_key("x-api-key") {
+        return Err(Fault::Malformed("A request uses one credential, and this one has two.".into()));
+    }
+    let token = authorization.as_deref().and_then(|value| scheme(value, "Bearer"));
+    token
+        .filter(|token| !token.is_empty())
+        .map(|token| Secret::new(token.to_owned()))
+        .ok_or(Fault::NoCredential)
+}
+
+/// The end user's session token; an empty one where there is none, which no session has.
+pub(crate) fn session_token(request: &HttpRequest) -> Result<Secret<String>, Fault> {
+    Ok(Secret::new(single(request, "X-Session-Token")?.unwrap_or_default()))
+}
+
+/// Client credentials in an `Authorization` header.
+pub(crate) enum Basic {
+    /// There is no such header.
+    Absent,
+    /// There is one, and it cannot be read.
+    Unreadable,
+    /// Id and secret.
+    Present { client_id: String, client_secret: Secret<String> },
+}
+
+/// HTTP Basic as RFC 6749 §2.3.1 has it: both parts are form-urlencoded first.
+pub(crate) fn basic(request: &HttpRequest) -> Result<Basic, Fault> {
+    let Some(value) = single(request, AUTHORIZATION.as_str())? else { return Ok(Basic::Absent) };
+    Ok(read_basic(&value).unwrap_or(Basic::Unreadable))
+}
+
+fn read_basic(value: &str) -> Option<Basic> {
+    let decoded = Secret::new(STANDARD.decode(scheme(value, "Basic")?.trim_end()).ok()?);
+    let text = std::str::from_utf8(decoded.expose()).ok()?;
+    let (client_id, client_secret) = text.split_once(':')?;
+    Some(Basic::Present {
+        client_id: form_decoded(client_id),
+        client_secret: Secret::new(form_decoded(client_secret)),
+    })
+}
+
+fn form_decoded(text: &str) -> String {
+    // A name without a value: the parser decodes it and stops at nothing but `&` and `=`, which
+    // an encoder would have escaped.
+    let escaped = text.replace('&', "%26").replace('=', "%3D");
+    form_urlencoded::parse(escaped.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_decoded_twice() {
+        let encoded = STANDARD.encode("a%2Bb:p+%C3%A4=&x:y");
+        let Some(Basic::Present { client_id, client_secret }) = read_basic(&format!("basic {encoded}"))
+        else {
+            panic!("unreadable");
+        };
+        assert_eq!((client_id.as_str(), client_secret.expose().as_str()), ("a+b", "p ä=&x:y"));
+    }
+
+    #[test]
+    fn other_authorizations_are_unreadable() {
+        for value in ["", "Basic", "Basic !", "Bearer x", &format!("Basic {}", STANDARD.encode("no colon"))] {
+            assert!(read_basic(value).is_none(), "{value}");
+        }
+    }
+}

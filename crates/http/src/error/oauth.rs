@@ -1,0 +1,132 @@
+//! Errors of the OAuth endpoints (RFC 6749 §5.2).
+
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use keystead_domain::oauth::OAuthErrorCode;
+use keystead_service::{Code, Error};
+use serde::Serialize;
+
+use super::Fault;
+
+/// A refusal, as RFC 6749 has it.
+#[derive(Debug)]
+pub(crate) struct OAuthError {
+    cause: Cause,
+    /// Whether the client tried to authenticate with HTTP Basic; then a failure answers with the
+    /// matching challenge (RFC 6749 §5.2).
+    basic: bool,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Service(Error),
+    Request(Fault),
+    Protocol(OAuthErrorCode, &'static str),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'static str,
+    error_description: &'a str,
+}
+
+impl From<Error> for OAuthError {
+    fn from(error: Error) -> Self {
+        Self { cause: Cause::Service(error), basic: false }
+    }
+}
+
+impl From<Fault> for OAuthError {
+    fn from(fault: Fault) -> Self {
+        Self { cause: Cause::Request(fault), basic: false }
+    }
+}
+
+impl std::fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.description())
+    }
+}
+
+impl OAuthError {
+    /// An error that the protocol layer finds by itself.
+    pub(crate) const fn protocol(code: OAuthErrorCode, description: &'static str) -> Self {
+        Self { cause: Cause::Protocol(code, description), basic: false }
+    }
+
+    /// The same error, answering a request that used HTTP Basic.
+    #[must_use]
+    pub(crate) const fn answering_basic(mut self, basic: bool) -> Self {
+        self.basic = basic;
+        self
+    }
+
+    /// The response to a method that a path does not have.
+    pub(crate) fn method_not_allowed(allow: &str) -> HttpResponse {
+        Self::from(Fault::Method { allow: allow.to_owned() }).error_response()
+    }
+
+    fn code(&self) -> &'static str {
+        let code = match &self.cause {
+            Cause::Protocol(code, _) => *code,
+            Cause::Request(Fault::NoCredential) => OAuthErrorCode::InvalidClient,
+            Cause::Request(_) => OAuthErrorCode::InvalidRequest,
+            Cause::Service(error) => match error.code() {
+                Code::InvalidClient => OAuthErrorCode::InvalidClient,
+                Code::InvalidScope => OAuthErrorCode::InvalidScope,
+                Code::UnauthorizedClient => OAuthErrorCode::UnauthorizedClient,
+                // RFC 6749 §4.1.2.1 has words for these at the authorization endpoint; clients
+                // of the token endpoint know them too.
+                Code::Unavailable => return "temporarily_unavailable",
+                Code::Internal => return "server_error",
+                _ => OAuthErrorCode::InvalidRequest,
+            },
+        };
+        code.as_str()
+    }
+
+    fn description(&self) -> std::borrow::Cow<'_, str> {
+        match &self.cause {
+            Cause::Service(error) => error.public().into(),
+            Cause::Request(Fault::NoCredential) => "Client authentication failed".into(),
+            Cause::Request(fault) => fault.message(),
+            Cause::Protocol(_, description) => (*description).into(),
+        }
+    }
+}
+
+impl ResponseError for OAuthError {
+    fn status_code(&self) -> StatusCode {
+        match &self.cause {
+            Cause::Service(error) => super::status(error.code()),
+            Cause::Request(fault) => fault.status(),
+            Cause::Protocol(OAuthErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
+            Cause::Protocol(..) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Cause::Service(error) = &self.cause {
+            super::log(error);
+        }
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        response
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::PRAGMA, "no-cache"));
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2 wants a challenge with every 401; Basic is what we take.
+            let challenge = if self.basic { r#"Basic realm="keystead", charset="UTF-8""# } else { "Basic" };
+            response.insert_header((WWW_AUTHENTICATE, challenge));
+        }
+        if let Cause::Request(Fault::Method { allow }) = &self.cause {
+            response.insert_header((ALLOW, allow.as_str()));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, super::RETRY_AFTER));
+        }
+        let description = self.description();
+        response.json(Body { error: self.code(), error_description: &description })
+    }
+}

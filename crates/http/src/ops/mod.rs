@@ -1,0 +1,3 @@
+//! What operators' machines ask.
+
+pub(crate) mod health;
