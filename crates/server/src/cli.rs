@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use keystead_domain::Email;
+use keystead_domain::app::ClientId;
+use keystead_domain::name::Name;
+use keystead_domain::oauth::Scope;
+use keystead_domain::slug::Slug;
+use keystead_domain::tenant::{NetworkIdentity, PlanName};
+
+/// A self-hosted, multi-tenant authentication and API-access server.
+#[derive(Parser)]
+#[command(name = "keystead", version, about)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: keystead.toml in this folder, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder of the database, the master key and the mails (data_dir)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<String>,
+    /// sqlite:PATH or postgres://… (database_url)
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Print exactly one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start the server; what `keystead` does by itself
+    Serve(Serve),
+    /// Bring the database's schema up to date; `serve` does so too
+    Migrate,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Make and see tenants
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// Make and see apps
+    #[command(subcommand)]
+    App(App),
+    /// Make and see users
+    #[command(subcommand)]
+    User(User),
+    /// Read the mails of the `file` transport
+    #[command(subcommand)]
+    Mail(Mail),
+}
+
+#[derive(Args, Default)]
+pub(crate) struct Serve {
+    /// Also make a demo tenant, app and user, once, and print commands to paste
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// The address and port to listen on (listen)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// The URL that the world knows this server by (public_url)
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Accept a public_url of plain http that is not loopback
+    #[arg(long)]
+    pub(crate) insecure_http: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Config {
+    /// Print every setting that is in force, secrets masked, and where it came from
+    Show,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Tenant {
+    /// Make a tenant
+    Create {
+        /// Its name
+        #[arg(long)]
+        name: Name,
+        /// Its slug [default: made of the name]
+        #[arg(long)]
+        slug: Option<Slug>,
+        /// Its plan [default: default_plan]
+        #[arg(long)]
+        plan: Option<PlanName>,
+        /// Its network identity, shown to its apps as entity_hotkey
+        #[arg(long, value_name = "ID")]
+        network_identity: Option<NetworkIdentity>,
+    },
+    /// All tenants
+    List,
+    /// One tenant
+    Show {
+        /// Its slug
+        slug: Slug,
+    },
+}
+
+/// Whose: a tenant's, or the platform's own.
+#[derive(Args)]
+#[command(group(ArgGroup::new("owner").required(true).args(["tenant", "platform"])))]
+pub(crate) struct Owned {
+    /// The tenant's, by its slug
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) tenant: Option<Slug>,
+    /// The platform's own
+    #[arg(long)]
+    pub(crate) platform: bool,
+}
+
+/// How an app authenticates (RFC 6749 §2.1).
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum AppKind {
+    /// With a secret
+    Confidential,
+}
+
+/// How an app gets tokens.
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Grant {
+    /// For itself (RFC 6749 §4.4)
+    ClientCredentials,
+}
+
+/// What an app's access tokens look like.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum AccessToken {
+    /// RFC 9068
+    Jwt,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum App {
+    /// Make an app and print its secret, once
+    Create {
+        #[command(flatten)]
+        owner: Owned,
+        /// Its name
+        #[arg(long)]
+        name: Name,
+        /// How it authenticates
+        #[arg(long, value_enum, default_value = "confidential")]
+        kind: AppKind,
+        /// How it gets tokens; may be repeated
+        #[arg(long = "grant", value_name = "GRANT", value_enum, default_value = "client_credentials")]
+        grants: Vec<Grant>,
+        /// What it may be given; may be repeated [default: api]
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+        scopes: Vec<Scope>,
+        /// What its access tokens look like
+        #[arg(long, value_enum, default_value = "jwt")]
+        access_token: AccessToken,
+    },
+    /// All apps
+    List,
+    /// One app
+    Show {
+        /// Its client id
+        #[arg(value_parser = client_id)]
+        client_id: ClientId,
+    },
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    text.parse().map_err(|error: keystead_domain::oauth::InvalidScope| error.to_string())
+}
+
+fn client_id(text: &str) -> Result<ClientId, String> {
+    text.parse().map_err(|error: keystead_domain::app::InvalidClientId| error.to_string())
+}
+
+#[derive(Subcommand)]
+pub(crate) enum User {
+    /// Make a user
+    Create {
+        #[command(flatten)]
+        directory: Owned,
+        /// Its address
+        #[arg(long)]
+        email: Email,
+        /// Read its password from the first line of stdin
+        #[arg(long, required = true)]
+        password_stdin: bool,
+        /// Its name
+        #[arg(long)]
+        name: Option<Name>,
+        /// The address is known to be the user's
+        #[arg(long)]
+        verified: bool,
+        /// It runs the platform
+        #[arg(long, conflicts_with = "tenant")]
+        operator: bool,
+    },
+    /// The users of a directory
+    List {
+        #[command(flatten)]
+        directory: Owned,
+    },
+    /// One user of a directory
+    Show {
+        #[command(flatten)]
+        directory: Owned,
+        /// Its address or id
+        #[arg(value_name = "EMAIL|ID")]
+        user: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct MailFilter {
+    /// Only mails to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) to: Option<Email>,
+    /// Only the newest
+    #[arg(long)]
+    pub(crate) latest: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Mail {
+    /// Recipient, subject and time of each mail, the oldest first
+    List(MailFilter),
+    /// The text of each mail, the oldest first
+    Show(MailFilter),
+}

@@ -1,0 +1,66 @@
+//! The commands: each calls the service as the host and prints what it answers.
+
+mod apps;
+mod mails;
+mod owned;
+mod tenants;
+mod users;
+
+use keystead_service::Engine;
+
+use crate::cli::{Arguments, Command, Config, Global, Serve};
+use crate::failure::Failure;
+use crate::output::{self, Format};
+use crate::{deployment, serve};
+
+/// What commands that work on the database need.
+struct Context {
+    engine: Engine,
+    format: Format,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let global = arguments.global;
+    match arguments.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
+        Command::Serve(arguments) => serve::serve(&global, arguments),
+        Command::Migrate => migrate(&global),
+        Command::Config(Config::Show) => show_config(&global),
+        Command::Tenant(command) => tenants::run(&context(&global)?, command),
+        Command::App(command) => apps::run(&context(&global)?, command),
+        Command::User(command) => users::run(&context(&global)?, command),
+        Command::Mail(command) => {
+            mails::run(&deployment::load(&global, Vec::new())?.config, format(&global), command)
+        }
+    }
+}
+
+const fn format(global: &Global) -> Format {
+    if global.json { Format::Json } else { Format::Text }
+}
+
+fn context(global: &Global) -> Result<Context, Failure> {
+    let config = deployment::load(global, Vec::new())?.config;
+    // Commands issue no tokens, so the issuer's name does not matter to them.
+    let issuer = config.public_url.clone().unwrap_or_default();
+    Ok(Context { engine: deployment::open_engine(&config, &issuer)?, format: format(global) })
+}
+
+fn migrate(global: &Global) -> Result<(), Failure> {
+    let config = deployment::load(global, Vec::new())?.config;
+    let (_, steps) = deployment::open_store(&config)?;
+    match format(global) {
+        Format::Json => output::json(&serde_json::json!({ "migrations_run": steps })),
+        Format::Text => output::text(&match steps {
+            0 => "The schema was up to date.\n".to_owned(),
+            steps => format!("The schema is up to date; {steps} migrations were run.\n"),
+        }),
+    }
+}
+
+fn show_config(global: &Global) -> Result<(), Failure> {
+    let loaded = deployment::load(global, Vec::new())?;
+    match format(global) {
+        Format::Json => output::json(&loaded.show()),
+        Format::Text => output::text(&loaded.render_text()),
+    }
+}

@@ -1,0 +1,106 @@
+//! `keystead app`.
+
+use keystead_domain::Timestamp;
+use keystead_domain::app::{App, AppSecret};
+use keystead_service::Caller;
+use keystead_service::apps::{self, NewApp};
+use serde::Serialize;
+
+use super::{Context, owned};
+use crate::cli;
+use crate::failure::Failure;
+use crate::output::{self, Show};
+
+#[derive(Serialize)]
+struct AppView {
+    app_id: String,
+    client_id: String,
+    /// Only right after it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    name: String,
+    owner: String,
+    allowed_scopes: Vec<String>,
+    first_party: bool,
+    active: bool,
+    created_at: String,
+    /// Only where one app is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<SecretView>,
+}
+
+#[derive(Serialize)]
+struct SecretView {
+    id: String,
+    created_at: String,
+    last_used_at: Option<String>,
+}
+
+impl From<App> for AppView {
+    fn from(app: App) -> Self {
+        Self {
+            app_id: app.id.to_string(),
+            client_id: app.client_id.to_string(),
+            client_secret: None,
+            name: app.name.to_string(),
+            owner: app.owner.to_string(),
+            allowed_scopes: app.allowed_scopes.iter().map(str::to_owned).collect(),
+            first_party: app.first_party,
+            active: app.active,
+            created_at: app.created_at.to_rfc3339_seconds(),
+            secrets: Vec::new(),
+        }
+    }
+}
+
+impl From<AppSecret> for SecretView {
+    fn from(secret: AppSecret) -> Self {
+        Self {
+            id: secret.id.to_string(),
+            created_at: secret.created_at.to_rfc3339_seconds(),
+            last_used_at: secret.last_used_at.map(Timestamp::to_rfc3339_seconds),
+        }
+    }
+}
+
+impl Show for AppView {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![("app id", self.app_id.clone()), ("client id", self.client_id.clone())];
+        lines.extend(self.client_secret.clone().map(|secret| ("client secret", secret)));
+        lines.extend([
+            ("name", self.name.clone()),
+            ("owner", self.owner.clone()),
+            ("scopes", self.allowed_scopes.join(" ")),
+            ("first party", self.first_party.to_string()),
+            ("active", self.active.to_string()),
+            ("created", self.created_at.clone()),
+        ]);
+        for secret in &self.secrets {
+            let used = secret.last_used_at.as_deref().unwrap_or("never");
+            lines.push(("secret", format!("{} made {}, last used {used}", secret.id, secret.created_at)));
+        }
+        lines
+    }
+}
+
+pub(crate) fn run(context: &Context, command: cli::App) -> Result<(), Failure> {
+    let (engine, host) = (&context.engine, Caller::host());
+    match command {
+        // Kind, grants and token format have one value each so far.
+        cli::App::Create { owner, name, scopes, kind: _, grants: _, access_token: _ } => {
+            let owner = owned::resolve(engine, &owner)?;
+            let created = apps::create(engine, &host, NewApp { owner, name, scopes })?;
+            let client_secret = Some(created.client_secret.expose().clone());
+            output::one(context.format, &AppView { client_secret, ..created.app.into() })
+        }
+        cli::App::List => {
+            let apps = apps::list(engine, &host)?;
+            output::list(context.format, &apps.into_iter().map(AppView::from).collect::<Vec<_>>())
+        }
+        cli::App::Show { client_id } => {
+            let (app, secrets) = apps::show(engine, &host, &client_id)?;
+            let secrets = secrets.into_iter().map(SecretView::from).collect();
+            output::one(context.format, &AppView { secrets, ..app.into() })
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `keystead mail`: the mails of the `file` transport.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keystead_service::file_outbox::StoredMail;
+use keystead_service::outbox;
+use keystead_storage::Store;
+use serde::Serialize;
+
+use crate::cli::{Mail, MailFilter};
+use crate::config::{self, Config};
+use crate::deployment;
+use crate::failure::Failure;
+use crate::output::{self, Format, Show};
+
+/// How long a mail that is on its way is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Serialize)]
+struct MailView {
+    id: String,
+    to: String,
+    subject: String,
+    written_at: String,
+}
+
+impl Show for MailView {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("id", self.id.clone()),
+            ("to", self.to.clone()),
+            ("subject", self.subject.clone()),
+            ("written", self.written_at.clone()),
+        ]
+    }
+}
+
+pub(crate) fn run(config: &Config, format: Format, command: Mail) -> Result<(), Failure> {
+    match command {
+        Mail::List(filter) => {
+            let mails = find(config, &filter)?;
+            let views: Vec<_> = mails
+                .into_iter()
+                .map(|mail| MailView {
+                    id: mail.id,
+                    to: mail.to,
+                    subject: mail.subject,
+                    written_at: mail.written_at,
+                })
+                .collect();
+            output::list(format, &views)
+        }
+        Mail::Show(filter) => {
+            let mails = find(config, &filter)?;
+            if mails.is_empty() {
+                return Err(Failure::new("there is no such mail"));
+            }
+            match (format, mails.as_slice()) {
+                (Format::Json, [mail]) if filter.latest => output::json(mail),
+                (Format::Json, mails) => output::json(&mails),
+                (Format::Text, mails) => {
+                    let texts: Vec<_> = mails.iter().map(|mail| mail.text.as_str()).collect();
+                    output::text(&texts.join("\n"))
+                }
+            }
+        }
+    }
+}
+
+/// The mails that the filter lets through. Mail leaves a moment after the request that caused it:
+/// what is on its way is waited for, so that a script need not sleep.
+fn find(config: &Config, filter: &MailFilter) -> Result<Vec<StoredMail>, Failure> {
+    let outbox = deployment::file_outbox(config)?;
+    let store = existing_database(config);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let all_sent = store.as_ref().is_none_or(|store| outbox::count_waiting(store).is_ok_and(|n| n == 0));
+        let mut mails = outbox.list()?;
+        mails.retain(|mail| filter.to.as_ref().is_none_or(|to| mail.to.eq_ignore_ascii_case(to.as_str())));
+        let settled = all_sent && (!mails.is_empty() || store.is_some());
+        if settled || Instant::now() >= deadline {
+            if filter.latest {
+                mails.drain(..mails.len().saturating_sub(1));
+            }
+            return Ok(mails);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The database, if it is there: reading mails is no reason to make one.
+fn existing_database(config: &Config) -> Option<Store> {
+    if let config::Database::Sqlite(path) = &config.database_url
+        && !path.exists()
+    {
+        return None;
+    }
+    Store::open(&deployment::database(config), 1).ok()
+}

@@ -1,0 +1,455 @@
+//! The configuration: what an operator decided about one server, read once at the start.
+//!
+//! Values come from four sources, the later ones winning: built-in defaults, `keystead.toml`,
+//! environment variables `KEYSTEAD_…` and flags. The table below is the one list of settings: the
+//! fields of [`Config`], their keys, defaults, limits and documentation are all made from its lines.
+//! To add a setting, add a line.
+
+mod error;
+mod loaded;
+mod setting;
+mod sources;
+mod url;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use self::error::{ConfigError, ConfigErrors, InsecurePublicUrl, Warning};
+pub use self::loaded::{Loaded, Shown};
+pub use self::setting::Setting;
+pub use self::sources::{ConfigFile, DEFAULT_FILE, HANDLED_ELSEWHERE, Source};
+pub use self::values::{Database, Mail};
+
+use self::setting::settings;
+use self::sources::Reader;
+use self::url::is_loopback;
+use self::values::{
+    ADDRESS, DATABASE, LINE, MAIL, MAILBOX, PATH, PREFIX, Rule, URL, Value, one_of, whole_number,
+};
+
+settings! {
+    /// What is in force, each value within its limits.
+    Config at "" => {
+        /// Where all surfaces are served: IP address and port
+        listen: SocketAddr = "127.0.0.1:8000", ADDRESS;
+
+        /// The URL that clients and browsers reach the server by, and the OAuth issuer;
+        /// when unset, http:// and the address of `listen`
+        public_url: Option<String>, URL;
+
+        /// The directory of the SQLite database, the master key and the outbox
+        data_dir: PathBuf = "./keystead-data", PATH;
+
+        /// Where everything is stored; `{data_dir}` at the start of the path stands for that setting
+        database_url: Database = "sqlite:{data_dir}/keystead.db", DATABASE;
+
+        /// The most connections that are open to the database at once
+        database_pool: usize = 16, whole_number!(1..=1_000);
+
+        /// Where health and metrics are served: IP address and port, not meant for the public
+        admin_listen: SocketAddr = "127.0.0.1:8001", ADDRESS;
+
+        /// How mail leaves the server; `file` keeps it in the outbox in the data directory
+        mail: Mail = "file", MAIL;
+
+        /// The sender of every mail
+        mail_from: String = "Keystead <no-reply@localhost>", MAILBOX;
+
+        /// The plan of a new tenant
+        default_plan: String = "free", one_of!("free", "studio", "agency");
+
+        /// What is logged: a tracing filter such as `info,keystead_http=debug`
+        log: String = "info,actix_server=warn", LINE;
+
+        section tokens: Tokens where check_session_lifetimes {
+            /// Lifetime in seconds of an access token that an app gets for itself
+            app_access_token_seconds: u64 = 3_600, whole_number!(60..=86_400);
+
+            /// Seconds after which an unused session ends
+            session_idle_seconds: u64 = 604_800, whole_number!(300..=31_536_000);
+
+            /// Seconds after which a session ends even in use; at least `tokens.session_idle_seconds`
+            session_absolute_seconds: u64 = 2_592_000, whole_number!(300..=31_536_000);
+
+            section prefixes: Prefixes {
+                /// What the id of a new app starts with
+                client_id: String = "ksc_", PREFIX;
+
+                /// What the secret of a new app starts with
+                client_secret: String = "kss_", PREFIX;
+
+                /// What the token of a new session starts with
+                session: String = "sess_", PREFIX;
+            }
+        }
+
+        section password: Password where check_argon2_memory {
+            /// The fewest characters (code points) of a new password
+            min_length: usize = 12, whole_number!(8..=128);
+
+            /// Memory of one argon2id hash in KiB (`m`); at least 8 for each lane
+            memory_kib: u32 = 19_456, whole_number!(8..=4_194_304);
+
+            /// Passes of argon2id over its memory (`t`)
+            iterations: u32 = 2, whole_number!(1..=100);
+
+            /// Lanes of argon2id (`p`)
+            parallelism: u32 = 1, whole_number!(1..=16);
+        }
+
+        section hashing: Hashing {
+            /// Threads that hash passwords; 0 takes one for each core
+            threads: usize = 0, whole_number!(0..=1_024);
+
+            /// Passwords that may wait for a thread before the server answers 503
+            queue: usize = 32, whole_number!(1..=100_000);
+        }
+    }
+}
+
+/// Every setting, in the order of the documentation.
+pub fn reference() -> impl Iterator<Item = &'static Setting> {
+    Config::settings()
+}
+
+impl Config {
+    /// Reads all sources. The flags are pairs of a key and a value.
+    ///
+    /// A mistake in one source is an error even where a later source wins: it would surface on the
+    /// day that the later one goes away.
+    pub fn load(
+        file: ConfigFile<'_>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let mut reader = Reader::new();
+        reader.add_file(file);
+        reader.add_environment(environment);
+        reader.add_flags(flags);
+        let config = Self::read(&mut reader)
+            .map(|config| Self { database_url: config.database_url.placed_in(&config.data_dir), ..config });
+        reader.finish(config)
+    }
+
+    /// Refuses a public URL on plain http, unless it is on this machine or the operator insists.
+    pub fn check_public_url(&self, insecure_http: bool) -> Result<(), InsecurePublicUrl> {
+        match &self.public_url {
+            Some(url) if url.starts_with("http://") && !is_loopback(url) && !insecure_http => {
+                Err(InsecurePublicUrl { key: Self::public_url.key, url: url.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A session that must end before it may go idle is one of two settings misunderstood.
+fn check_session_lifetimes(tokens: &Tokens, reader: &mut Reader) {
+    reader.require_at_least(
+        &Tokens::session_absolute_seconds,
+        tokens.session_absolute_seconds,
+        tokens.session_idle_seconds,
+        &Tokens::session_idle_seconds,
+    );
+}
+
+/// Argon2 takes no less than 8 KiB for each lane (RFC 9106 §3.1).
+fn check_argon2_memory(password: &Password, reader: &mut Reader) {
+    reader.require_at_least(
+        &Password::memory_kib,
+        u64::from(password.memory_kib),
+        8 * u64::from(password.parallelism),
+        &Password::parallelism,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::env;
+    use std::fs;
+    use std::path::Path;
+    use std::process;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn load(file: &str, environment: Pairs<'_>, flags: Pairs<'_>) -> Result<Loaded, ConfigErrors> {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let name =
+            format!("keystead-config-{}-{}.toml", process::id(), FILES.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name);
+        fs::write(&path, file).unwrap();
+        let owned =
+            |pairs: Pairs<'_>| pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect::<Vec<_>>();
+        let loaded = Config::load(ConfigFile::Required(&path), owned(environment), owned(flags));
+        fs::remove_file(&path).unwrap();
+        loaded
+    }
+
+    /// The errors of a load, each without the directory of the file.
+    fn errors(file: &str, environment: Pairs<'_>, flags: Pairs<'_>) -> Vec<String> {
+        let without_path = |text: String| match (text.find("file /"), text.find(".toml")) {
+            (Some(start), Some(end)) => format!("{}file keystead{}", &text[..start], &text[end..]),
+            _ => text,
+        };
+        let errors = load(file, environment, flags).unwrap_err();
+        errors.iter().map(|error| without_path(error.to_string())).collect()
+    }
+
+    fn shown(loaded: &Loaded, setting: &Setting) -> String {
+        loaded.show().into_iter().find(|row| row.key == setting.key).unwrap().value.unwrap()
+    }
+
+    #[test]
+    fn nothing_set_gives_the_defaults() {
+        let missing = ConfigFile::Optional(Path::new("/nowhere/keystead.toml"));
+        let loaded = Config::load(missing, [], []).unwrap();
+        let config = &loaded.config;
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.public_url, None);
+        assert_eq!(config.database_url, Database::Sqlite("./keystead-data/keystead.db".into()));
+        assert_eq!(config.tokens.session_absolute_seconds, 30 * 24 * 3_600);
+        assert_eq!(config.tokens.prefixes.client_id, "ksc_");
+        assert_eq!(config.password.memory_kib, 19_456);
+        assert!(loaded.warnings.is_empty());
+        assert!(loaded.show().iter().all(|row| row.source == "default"));
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let missing = ConfigFile::Required(Path::new("/nowhere/keystead.toml"));
+        let errors = Config::load(missing, [], []).unwrap_err().to_string();
+        assert!(errors.contains("file /nowhere/keystead.toml cannot be read"), "{errors}");
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let file = "listen = '127.0.0.1:1'\ndatabase_pool = 1\nmail_from = 'a@b'";
+        let environment = [("KEYSTEAD_LISTEN", "127.0.0.1:2"), ("KEYSTEAD_DATABASE_POOL", "2")];
+        let flags = [("listen", "127.0.0.1:3")];
+        let loaded = load(file, &environment, &flags).unwrap();
+        assert_eq!(loaded.config.listen.port(), 3);
+        assert_eq!(loaded.config.database_pool, 2);
+        assert_eq!(loaded.config.mail_from, "a@b");
+
+        assert_eq!(loaded.source(&Config::listen), &Source::Flag("--listen".to_owned()));
+        assert_eq!(loaded.source(&Config::database_pool).to_string(), "environment KEYSTEAD_DATABASE_POOL");
+        assert!(matches!(loaded.source(&Config::mail_from), Source::File { line: 3, .. }));
+        assert_eq!(loaded.source(&Config::log), &Source::Default);
+    }
+
+    #[test]
+    fn an_address_that_was_chosen_is_told_from_the_default() {
+        let chosen = load("admin_listen = '127.0.0.1:8001'", &[], &[]).unwrap();
+        assert_eq!(chosen.config, load("", &[], &[]).unwrap().config);
+        assert_ne!(chosen.source(&Config::admin_listen), &Source::Default);
+    }
+
+    #[test]
+    fn sections_nest_in_every_source() {
+        let file = "[tokens]\nsession_idle_seconds = 0x200\n[tokens.prefixes]\nclient_id = 'a_'";
+        let environment = [("KEYSTEAD_TOKENS__PREFIXES__CLIENT_SECRET", "b_")];
+        let tokens = load(file, &environment, &[("tokens.prefixes.session", "c_")]).unwrap().config.tokens;
+        assert_eq!(tokens.session_idle_seconds, 512);
+        let Prefixes { client_id, client_secret, session } = tokens.prefixes;
+        assert_eq!([client_id, client_secret, session], ["a_", "b_", "c_"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_nearest() {
+        let file = "lisen = '127.0.0.1:1'\n\n[tokens]\nprefix.client_id = 'x_'";
+        assert_eq!(
+            errors(file, &[], &[("pubic_url", "https://a.example")]),
+            [
+                "`lisen` (file keystead.toml, line 1) is not a setting; the nearest is `listen`",
+                "`tokens.prefix.client_id` (file keystead.toml, line 4) is not a setting; \
+                 the nearest is `tokens.prefixes.client_id`",
+                "`pubic_url` (flag --pubic-url) is not a setting; the nearest is `public_url`",
+            ]
+        );
+    }
+
+    #[test]
+    fn impossible_values_are_reported_together() {
+        let file = "listen = 8000\ndatabase_pool = '16'\nlog = ['info']\n\
+                    [password]\nmin_length = 7\n[mail_from]\na = 1";
+        let environment = [("KEYSTEAD_HASHING__QUEUE", "many"), ("KEYSTEAD_DEFAULT_PLAN", "Free")];
+        let flags = [("tokens.prefixes.session", "sess-"), ("public_url", "https://user:hunter2@a.example")];
+        let errors = errors(file, &environment, &flags);
+        for expected in [
+            "`listen` (file keystead.toml, line 1) must be an IP address and a port such as 127.0.0.1:8000, \
+             not a TOML integer",
+            "`database_pool` (file keystead.toml, line 2) must be a whole number from 1 to 1000, \
+             not a TOML string",
+            "`log` (file keystead.toml, line 3) must be text without control characters, not a TOML array",
+            "`password.min_length` (file keystead.toml, line 5) must be a whole number from 8 to 128, \
+             not `7`",
+            "`hashing.queue` (environment KEYSTEAD_HASHING__QUEUE) must be a whole number from 1 to 100000, \
+             not `many`",
+            "`default_plan` (environment KEYSTEAD_DEFAULT_PLAN) must be one of free, studio, agency, \
+             not `Free`",
+        ] {
+            assert!(errors.iter().any(|error| error == expected), "{expected}\n{errors:#?}");
+        }
+        assert!(
+            errors
+                .iter()
+                .any(|error| error.starts_with("`mail_from`") && error.ends_with("not a TOML table"))
+        );
+        assert!(errors.iter().any(|error| error.starts_with("`tokens.prefixes.session` (flag")));
+        assert!(errors.iter().any(|error| error.ends_with("not `https://user:***@a.example`")));
+        assert_eq!(errors.len(), 9, "{errors:#?}");
+    }
+
+    #[test]
+    fn a_mistake_counts_even_where_another_source_wins() {
+        let errors = errors("database_pool = 0", &[("KEYSTEAD_DATABASE_POOL", "8")], &[]);
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+    }
+
+    #[test]
+    fn broken_toml_is_an_error_beside_the_others() {
+        let errors = errors("listen = '127.0.0.1:1'\nlog = \n", &[("KEYSTEAD_LISTEN", "here")], &[]);
+        assert!(errors[0].starts_with("file keystead.toml, line 2 is not valid TOML: "), "{errors:#?}");
+        assert!(errors[1].starts_with("`listen` (environment KEYSTEAD_LISTEN)"), "{errors:#?}");
+        assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn no_error_tells_a_password() {
+        for (file, environment) in [
+            ("database_url = 'mysql://user:hunter2@host/db'", &[] as Pairs<'_>),
+            ("database_url = postgres://user:hunter2@host/db", &[]),
+            ("database_url = \"postgres://user:hunter2@host/db\nlog = 'info'", &[]),
+            ("database_url = ['postgres://user:hunter2@host/db']", &[]),
+            ("mail = 'smtp://user:hunter2@host'", &[]),
+            ("database_ur = 'postgres://user:hunter2@host/db'", &[]),
+            ("", &[("KEYSTEAD_DATABASE_URL", "user:hunter2@host/db")]),
+            ("", &[("KEYSTEAD_MAIL", "hunter2")]),
+        ] {
+            let errors = load(file, environment, &[]).unwrap_err();
+            assert!(!errors.to_string().contains("hunter2"), "{errors}");
+            assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_no_password() {
+        let file = "database_url = 'postgres://user:hunter2@host/db'";
+        let loaded = load(file, &[], &[]).unwrap();
+        assert_eq!(shown(&loaded, &Config::database_url), "postgres://user:***@host/db");
+        assert!(!format!("{loaded:?}").contains("hunter2"));
+        let Database::Postgres(url) = loaded.config.database_url else { panic!("not PostgreSQL") };
+        assert_eq!(url, "postgres://user:hunter2@host/db");
+    }
+
+    #[test]
+    fn the_default_database_follows_the_data_directory() {
+        let loaded = load("", &[("KEYSTEAD_DATA_DIR", "/srv/keystead")], &[]).unwrap();
+        assert_eq!(loaded.config.database_url, Database::Sqlite("/srv/keystead/keystead.db".into()));
+        assert_eq!(shown(&loaded, &Config::database_url), "sqlite:/srv/keystead/keystead.db");
+        assert_eq!(loaded.source(&Config::database_url), &Source::Default);
+    }
+
+    #[test]
+    fn an_unknown_variable_is_a_warning_and_others_are_not_ours() {
+        let environment = [
+            ("KEYSTEAD_LISTN", "127.0.0.1:1"),
+            ("KEYSTEAD_MASTER_KEY", "x"),
+            ("KEYSTEAD_MASTER_KEY_FILE", "x"),
+            ("KEYSTEAD_TEST_POSTGRES", "x"),
+            ("LISTEN", "x"),
+            ("PATH", "x"),
+        ];
+        let warnings = load("", &environment, &[]).unwrap().warnings;
+        let texts: Vec<_> = warnings.iter().map(Warning::to_string).collect();
+        assert_eq!(
+            texts,
+            ["the environment variable KEYSTEAD_LISTN is not a setting and has no effect; \
+             the nearest is KEYSTEAD_LISTEN"]
+        );
+    }
+
+    #[test]
+    fn a_session_may_not_end_before_it_is_idle() {
+        assert!(
+            load("tokens = { session_idle_seconds = 600, session_absolute_seconds = 600 }", &[], &[]).is_ok()
+        );
+        let environment = [("KEYSTEAD_TOKENS__SESSION_IDLE_SECONDS", "2592001"), ("KEYSTEAD_LISTEN", "x")];
+        assert_eq!(
+            errors("", &environment, &[])[1..],
+            ["`tokens.session_absolute_seconds` (default) must be at least 2592001 because of \
+              `tokens.session_idle_seconds` (environment KEYSTEAD_TOKENS__SESSION_IDLE_SECONDS), \
+              not `2592000`"]
+        );
+    }
+
+    #[test]
+    fn argon2_needs_memory_for_each_lane() {
+        assert!(load("password = { memory_kib = 32, parallelism = 4 }", &[], &[]).is_ok());
+        assert_eq!(
+            errors("password.memory_kib = 31", &[], &[("password.parallelism", "4")]),
+            ["`password.memory_kib` (file keystead.toml, line 1) must be at least 32 because of \
+              `password.parallelism` (flag --password.parallelism), not `31`"]
+        );
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_unless_the_operator_insists() {
+        let check = |url, insecure_http| {
+            let loaded = load("", &[], &[("public_url", url)]).unwrap();
+            loaded.config.check_public_url(insecure_http).map_err(|error| error.to_string())
+        };
+        for url in ["https://auth.example.com", "http://localhost:8000", "http://127.0.0.2", "http://[::1]"] {
+            assert_eq!(check(url, false), Ok(()));
+        }
+        let error = check("http://auth.example.com", false).unwrap_err();
+        assert!(error.contains("`public_url`") && error.contains("--insecure-http"), "{error}");
+        assert_eq!(check("http://auth.example.com", true), Ok(()));
+        assert!(load("", &[], &[]).unwrap().config.check_public_url(false).is_ok());
+    }
+
+    #[test]
+    fn the_reference_describes_each_setting_once_in_one_line() {
+        let keys: BTreeSet<_> = reference().map(|setting| setting.key).collect();
+        let variables: BTreeSet<_> = reference().map(Setting::variable).collect();
+        assert_eq!(keys.len(), reference().count());
+        assert_eq!(variables.len(), keys.len());
+        for Setting { key, what, accepts, .. } in reference() {
+            for text in [what, accepts] {
+                assert!(!text.is_empty() && !text.contains('\n') && !text.contains("  "), "{key}: {text}");
+                assert!(!text.ends_with('.'), "{key}: {text}");
+            }
+        }
+        let secret: Vec<_> =
+            reference().filter(|setting| setting.secret).map(|setting| setting.key).collect();
+        assert_eq!(secret, ["database_url", "mail"]);
+    }
+
+    #[test]
+    fn the_reference_written_as_variables_is_the_default_configuration() {
+        let variables = reference().filter_map(|s| Some((s.variable(), s.default?.to_owned())));
+        let nothing = ConfigFile::Optional(Path::new("/nowhere"));
+        let loaded = Config::load(nothing, variables, []).unwrap();
+        assert_eq!(loaded.config, Config::load(nothing, [], []).unwrap().config);
+        assert!(loaded.warnings.is_empty());
+    }
+
+    #[test]
+    fn the_text_is_aligned_in_the_order_of_the_reference() {
+        let loaded = load("", &[("KEYSTEAD_LOG", "warn")], &[("public_url", "https://a.example")]).unwrap();
+        let text = loaded.render_text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), reference().count());
+        assert!(reference().zip(&lines).all(|(setting, line)| line.starts_with(setting.key)));
+        let column = lines[0].find("default");
+        assert_eq!(lines[1].find("flag --public-url"), column, "{text}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("log ") && line.ends_with(" environment KEYSTEAD_LOG"))
+        );
+        assert!(load("", &[], &[]).unwrap().render_text().contains("(unset)"));
+    }
+}

@@ -1,0 +1,323 @@
+//! Where values come from, and which of them wins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use strsim::osa_distance;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, ConfigErrors, Warning};
+use super::loaded::Loaded;
+use super::setting::Setting;
+use super::url::mask_password;
+use super::values::{Rule, Value};
+use super::{Config, reference};
+
+/// The file that is read in the working directory when no other is named.
+pub const DEFAULT_FILE: &str = "keystead.toml";
+
+/// Variables that are known and yet no settings: the master key does not belong among values that
+/// are shown, and has rules of its own.
+pub const HANDLED_ELSEWHERE: [&str; 2] = ["KEYSTEAD_MASTER_KEY", "KEYSTEAD_MASTER_KEY_FILE"];
+
+/// What every variable of ours starts with.
+const VARIABLES: &str = "KEYSTEAD_";
+
+/// What the variables of the test suite start with.
+const TEST_VARIABLES: &str = "KEYSTEAD_TEST_";
+
+/// The file of settings.
+#[derive(Clone, Copy, Debug)]
+pub enum ConfigFile<'a> {
+    /// Nobody named it, so it may be missing: usually [`DEFAULT_FILE`].
+    Optional(&'a Path),
+    /// The operator named it, so it must exist.
+    Required(&'a Path),
+}
+
+/// Who decided about a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody.
+    Default,
+    /// A line of the file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// The environment variable of this name.
+    Environment(String),
+    /// The flag of this name, dashes included.
+    Flag(String),
+}
+
+impl Source {
+    /// With the line, for somebody who has to go there.
+    pub(super) fn precise(&self) -> String {
+        match self {
+            Self::File { line, .. } => format!("{self}, line {line}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, .. } => write!(f, "file {}", path.display()),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// A value that a source gives to a setting, not yet looked at.
+struct Given {
+    source: Source,
+    text: String,
+    /// Its type, if it comes from the file; the other sources have nothing but text.
+    toml_type: Option<&'static str>,
+}
+
+impl Given {
+    fn untyped(source: Source, text: impl Into<String>) -> Self {
+        Self { source, text: text.into(), toml_type: None }
+    }
+}
+
+/// Gathers what the sources say, then reads it setting by setting, and keeps what is wrong.
+pub(super) struct Reader {
+    /// For every known key the values in rising order of precedence.
+    given: BTreeMap<&'static str, Vec<Given>>,
+    errors: Vec<ConfigError>,
+    warnings: Vec<Warning>,
+}
+
+impl Reader {
+    /// A reader that knows the defaults.
+    pub(super) fn new() -> Self {
+        let default = |text| Given::untyped(Source::Default, text);
+        let given =
+            reference().map(|setting| (setting.key, setting.default.map(default).into_iter().collect()));
+        Self { given: given.collect(), errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Adds what the file says.
+    pub(super) fn add_file(&mut self, file: ConfigFile<'_>) {
+        let (ConfigFile::Optional(path) | ConfigFile::Required(path)) = file;
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(source) => {
+                let may_be_missing = matches!(file, ConfigFile::Optional(_));
+                if !(may_be_missing && source.kind() == ErrorKind::NotFound) {
+                    self.errors.push(ConfigError::Unreadable { path: path.to_owned(), source });
+                }
+                return;
+            }
+        };
+        let at = |offset: usize| {
+            let line = text.bytes().take(offset).filter(|&b| b == b'\n').count() + 1;
+            Source::File { path: path.to_owned(), line }
+        };
+        match DeTable::parse(&text) {
+            Ok(table) => self.add_table("", table.get_ref(), &at),
+            // Only the message: the error as a whole quotes the line, and with it perhaps a password.
+            Err(error) => self.errors.push(ConfigError::Syntax {
+                at: at(error.span().map_or(0, |span| span.start)),
+                message: error.message().to_owned(),
+            }),
+        }
+    }
+
+    fn add_table(&mut self, section: &str, table: &DeTable<'_>, at: &impl Fn(usize) -> Source) {
+        for (name, value) in table {
+            let key = format!("{section}{}", name.get_ref());
+            match value.get_ref() {
+                // A table in the place of a setting is a value of the wrong type.
+                DeValue::Table(inner) if !self.given.contains_key(key.as_str()) => {
+                    self.add_table(&format!("{key}."), inner, at);
+                }
+                value => {
+                    let (source, toml_type) = (at(name.span().start), Some(value.type_str()));
+                    self.add(&key, Given { source, text: text_of(value), toml_type });
+                }
+            }
+        }
+    }
+
+    /// Adds what the environment says. It may have variables that are not ours.
+    pub(super) fn add_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
+        for (variable, text) in environment {
+            if !variable.starts_with(VARIABLES)
+                || variable.starts_with(TEST_VARIABLES)
+                || HANDLED_ELSEWHERE.contains(&variable.as_str())
+            {
+                continue;
+            }
+            match reference().find(|setting| setting.variable() == variable) {
+                Some(setting) => self.add(setting.key, Given::untyped(Source::Environment(variable), text)),
+                None => self.warnings.push(Warning { nearest: nearest_variable(&variable), variable }),
+            }
+        }
+    }
+
+    /// Adds what the flags say.
+    pub(super) fn add_flags(&mut self, flags: impl IntoIterator<Item = (String, String)>) {
+        for (key, text) in flags {
+            let flag = format!("--{}", key.replace('_', "-"));
+            self.add(&key, Given::untyped(Source::Flag(flag), text));
+        }
+    }
+
+    fn add(&mut self, key: &str, given: Given) {
+        match self.given.get_mut(key) {
+            Some(values) => values.push(given),
+            None => self.errors.push(ConfigError::Unknown {
+                key: key.to_owned(),
+                at: given.source,
+                nearest: nearest_key(key),
+            }),
+        }
+    }
+
+    /// The value in force, if there is one and the rule accepts it. The values that lost are held
+    /// against the rule as well.
+    pub(super) fn read<T: Value>(&mut self, setting: &Setting, rule: Rule<T>) -> Option<T> {
+        let mut in_force = T::unset();
+        for given in self.given.get(setting.key)? {
+            let mistyped = given.toml_type.filter(|&found| found != T::TOML_TYPE);
+            in_force = if mistyped.is_none() { (rule.parse)(&given.text) } else { None };
+            if in_force.is_none() {
+                let found = match mistyped {
+                    Some(found) => Some(format!("a TOML {found}")),
+                    None if setting.secret => None,
+                    None => Some(format!("`{}`", mask_password(&given.text).escape_debug())),
+                };
+                self.errors.push(ConfigError::Impossible {
+                    key: setting.key,
+                    at: given.source.clone(),
+                    accepts: rule.accepts.to_owned(),
+                    found,
+                });
+            }
+        }
+        in_force
+    }
+
+    fn source(&self, setting: &Setting) -> &Source {
+        self.given
+            .get(setting.key)
+            .and_then(|given| given.last())
+            .map_or(&Source::Default, |given| &given.source)
+    }
+
+    /// Refuses a number that is possible by itself, but too small beside another setting.
+    pub(super) fn require_at_least(
+        &mut self,
+        setting: &Setting,
+        value: u64,
+        least: u64,
+        because_of: &Setting,
+    ) {
+        if value < least {
+            let because = format!("because of `{}` ({})", because_of.key, self.source(because_of).precise());
+            self.errors.push(ConfigError::Impossible {
+                key: setting.key,
+                at: self.source(setting).clone(),
+                accepts: format!("at least {least} {because}"),
+                found: Some(format!("`{value}`")),
+            });
+        }
+    }
+
+    /// The configuration, unless anything was wrong on the way to it.
+    pub(super) fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
+        let winner = |(key, mut given): (_, Vec<Given>)| Some((key, given.pop()?.source));
+        match config {
+            Some(config) if self.errors.is_empty() => Ok(Loaded {
+                config,
+                warnings: self.warnings,
+                sources: self.given.into_iter().filter_map(winner).collect(),
+            }),
+            _ => Err(ConfigErrors::new(self.errors)),
+        }
+    }
+}
+
+/// The value as it would stand in a variable. Values of types that no setting has are refused for
+/// their type and need no text.
+fn text_of(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => text.to_string(),
+        // A number too long for this is too long for every setting, and is shown as it was written.
+        DeValue::Integer(digits) => match i128::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(number) => number.to_string(),
+            Err(_) => digits.to_string(),
+        },
+        _ => String::new(),
+    }
+}
+
+fn nearest_key(key: &str) -> &'static str {
+    let keys = reference().map(|setting| setting.key);
+    keys.min_by_key(|known| distance(key, known)).unwrap_or_default()
+}
+
+fn nearest_variable(variable: &str) -> String {
+    let as_key =
+        |variable: &str| variable.trim_start_matches(VARIABLES).to_ascii_lowercase().replace("__", ".");
+    let key = as_key(variable);
+    let known = reference().map(Setting::variable).chain(HANDLED_ELSEWHERE.map(str::to_owned));
+    known.min_by_key(|known| distance(&key, &as_key(known))).unwrap_or_default()
+}
+
+/// How little a key looks like a known one: in edits of the whole, or of its last part into any
+/// part of the known key, for people forget or mistake the section. The whole breaks ties.
+fn distance(key: &str, known: &str) -> (usize, usize) {
+    let whole = osa_distance(key, known);
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let part = known.split('.').map(|part| osa_distance(last, part) + 1).min();
+    (part.map_or(whole, |part| part.min(whole)), whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_forgives_a_slip_and_a_wrong_section() {
+        for (written, meant) in [
+            ("lisen", "listen"),
+            ("admin.listen", "admin_listen"),
+            ("databse_url", "database_url"),
+            ("client_id", "tokens.prefixes.client_id"),
+            ("tokens.client_secret", "tokens.prefixes.client_secret"),
+            ("token.session_idle_second", "tokens.session_idle_seconds"),
+            ("hashing.thread", "hashing.threads"),
+            ("min_length", "password.min_length"),
+        ] {
+            assert_eq!(nearest_key(written), meant, "{written}");
+        }
+        assert!(nearest_key("tokens").starts_with("tokens."));
+        assert!(!nearest_key("").is_empty());
+    }
+
+    #[test]
+    fn the_nearest_variable_may_be_one_that_is_no_setting() {
+        for (written, meant) in [
+            ("KEYSTEAD_LISTN", "KEYSTEAD_LISTEN"),
+            ("KEYSTEAD_listen", "KEYSTEAD_LISTEN"),
+            ("KEYSTEAD_TOKENS_PREFIXES_SESSION", "KEYSTEAD_TOKENS__PREFIXES__SESSION"),
+            ("KEYSTEAD_MASTERKEY", "KEYSTEAD_MASTER_KEY"),
+            ("KEYSTEAD_MASTER_KEYFILE", "KEYSTEAD_MASTER_KEY_FILE"),
+        ] {
+            assert_eq!(nearest_variable(written), meant, "{written}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What a setting may be: each [`Rule`] reads one kind of value and has the words that say what it
+//! accepts.
+//!
+//! Every source becomes text before it comes here, so a rule, its limits and its error are the same
+//! for a line of the file, a variable and a flag.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::url::{is_public_url, mask_password};
+
+/// Stands for `data_dir` at the start of a path, so that a default can lie in the data directory.
+const DATA_DIR: &str = "{data_dir}";
+
+/// How the value of a setting is read.
+pub(super) struct Rule<T> {
+    /// Completes the sentence "`key` must be …".
+    pub(super) accepts: &'static str,
+    /// The value, unless the text is not acceptable.
+    pub(super) parse: fn(&str) -> Option<T>,
+}
+
+/// A type that a setting may have.
+pub(super) trait Value: Sized {
+    /// The type that TOML must give it; an integer in quotes is a mistake worth hearing about.
+    const TOML_TYPE: &'static str = "string";
+
+    /// Whether the text may hold a credential, so that no error may quote it.
+    const SECRET: bool = false;
+
+    /// The value in the absence of any; only an `Option` can do without.
+    fn unset() -> Option<Self> {
+        None
+    }
+
+    /// The value as people may see it, credentials masked; `None` when unset.
+    fn show(&self) -> Option<String>;
+}
+
+macro_rules! integer_values {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            const TOML_TYPE: &'static str = "integer";
+
+            fn show(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+    )*};
+}
+
+integer_values!(u32, u64, usize);
+
+impl Value for String {
+    fn show(&self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
+impl Value for SocketAddr {
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for PathBuf {
+    fn show(&self) -> Option<String> {
+        Some(self.display().to_string())
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const TOML_TYPE: &'static str = T::TOML_TYPE;
+    const SECRET: bool = T::SECRET;
+
+    fn unset() -> Option<Self> {
+        Some(None)
+    }
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(T::show)
+    }
+}
+
+/// Where everything is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server, by its URL; the URL usually holds a password.
+    Postgres(String),
+}
+
+impl Database {
+    /// The same database, with the data directory put in where its path stands for it.
+    pub(super) fn placed_in(self, data_dir: &Path) -> Self {
+        match self {
+            Self::Sqlite(path) => match path.strip_prefix(DATA_DIR) {
+                Ok(rest) => Self::Sqlite(data_dir.join(rest)),
+                Err(_) => Self::Sqlite(path),
+            },
+            Self::Postgres(url) => Self::Postgres(url),
+        }
+    }
+}
+
+/// As in the configuration, without the password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => f.write_str(&mask_password(url)),
+        }
+    }
+}
+
+/// Without the password too: a `Config` may end up in a log.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+impl Value for Database {
+    const SECRET: bool = true;
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+/// How mail leaves the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// Into the outbox in the data directory, for development.
+    File,
+}
+
+impl Value for Mail {
+    // Whoever tries the URL of a mail server here has written its password.
+    const SECRET: bool = true;
+
+    fn show(&self) -> Option<String> {
+        match self {
+            Self::File => Some("file".to_owned()),
+        }
+    }
+}
+
+pub(super) const ADDRESS: Rule<SocketAddr> =
+    Rule { accepts: "an IP address and a port such as 127.0.0.1:8000", parse: |text| text.parse().ok() };
+
+pub(super) const URL: Rule<Option<String>> = Rule {
+    accepts: "an absolute http or https URL such as https://auth.example.com, its host in lower case, \
+              without user, query, fragment and trailing slash",
+    parse: |text| is_public_url(text).then(|| Some(text.to_owned())),
+};
+
+pub(super) const PATH: Rule<PathBuf> =
+    Rule { accepts: "a path", parse: |text| line(text).map(PathBuf::from) };
+
+pub(super) const DATABASE: Rule<Database> = Rule {
+    accepts: "sqlite:PATH, postgres://… or postgresql://…",
+    parse: |text| {
+        let text = line(text)?;
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            // Other programs write `sqlite://PATH`. A path with a colon first is SQLite's notation
+            // for a database in memory, which each connection would have for itself.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return (!path.is_empty() && !path.starts_with(':')).then(|| Database::Sqlite(path.into()));
+        }
+        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"))?;
+        (!rest.is_empty()).then(|| Database::Postgres(text.to_owned()))
+    },
+};
+
+pub(super) const MAIL: Rule<Mail> =
+    Rule { accepts: "file", parse: |text| (text == "file").then_some(Mail::File) };
+
+pub(super) const MAILBOX: Rule<String> = Rule {
+    accepts: "a mail address, with a name or without, free of control characters",
+    // A line break here would add headers to every mail.
+    parse: |text| line(text).filter(|text| text.contains('@')).map(str::to_owned),
+};
+
+pub(super) const PREFIX: Rule<String> = Rule {
+    accepts: "2 to 16 lower-case letters, digits and underscores, a letter first and an underscore last",
+    parse: |text| {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let fits = (2..=16).contains(&text.len())
+            && text.bytes().all(allowed)
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.ends_with('_');
+        fits.then(|| text.to_owned())
+    },
+};
+
+pub(super) const LINE: Rule<String> =
+    Rule { accepts: "text without control characters", parse: |text| line(text).map(str::to_owned) };
+
+/// A number between two limits, both of them allowed.
+macro_rules! whole_number {
+    ($min:literal ..= $max:literal) => {
+        $crate::config::values::Rule {
+            accepts: concat!("a whole number from ", $min, " to ", $max),
+            parse: |text| text.parse().ok().filter(|number| ($min..=$max).contains(number)),
+        }
+    };
+}
+
+/// One of a few words.
+macro_rules! one_of {
+    ($first:literal $(, $other:literal)*) => {
+        $crate::config::values::Rule {
+            accepts: concat!("one of ", $first $(, ", ", $other)*),
+            parse: |text| [$first $(, $other)*].contains(&text).then(|| text.to_owned()),
+        }
+    };
+}
+
+pub(super) use {one_of, whole_number};
+
+/// The text, if it is not empty and has nothing in it that could end a line or move a cursor.
+fn line(text: &str) -> Option<&str> {
+    (!text.trim().is_empty() && !text.contains(char::is_control)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts<T>(rule: &Rule<T>, text: &str) -> bool {
+        (rule.parse)(text).is_some()
+    }
+
+    #[test]
+    fn databases_are_files_or_postgres_urls() {
+        let parse = DATABASE.parse;
+        assert_eq!(parse("sqlite:a/b.db"), Some(Database::Sqlite("a/b.db".into())));
+        assert_eq!(parse("sqlite:/a/b.db"), Some(Database::Sqlite("/a/b.db".into())));
+        assert_eq!(parse("sqlite:///a/b.db"), Some(Database::Sqlite("/a/b.db".into())));
+        assert_eq!(parse("sqlite://b.db"), Some(Database::Sqlite("b.db".into())));
+        for url in ["postgres://localhost/keystead", "postgresql://u:p@[::1]:5432/keystead?sslmode=require"] {
+            assert_eq!(parse(url), Some(Database::Postgres(url.to_owned())));
+        }
+        for text in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "postgres://",
+            "postgres:/x",
+            "mysql://localhost/x",
+            "keystead.db",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_leading_placeholder_stands_for_the_data_directory() {
+        let placed =
+            |text| (DATABASE.parse)(text).map(|database| database.placed_in(Path::new("/data")).to_string());
+        assert_eq!(placed("sqlite:{data_dir}/keystead.db").as_deref(), Some("sqlite:/data/keystead.db"));
+        assert_eq!(placed("sqlite:/other/{data_dir}").as_deref(), Some("sqlite:/other/{data_dir}"));
+        assert_eq!(placed("sqlite:keystead.db").as_deref(), Some("sqlite:keystead.db"));
+    }
+
+    #[test]
+    fn a_database_shows_no_password() {
+        let database = Database::Postgres("postgres://user:hunter2@host/db".to_owned());
+        assert_eq!(
+            format!("{database:?} {database}"),
+            "Database(postgres://user:***@host/db) postgres://user:***@host/db"
+        );
+    }
+
+    #[test]
+    fn prefixes_are_short_and_end_in_an_underscore() {
+        for prefix in ["k_", "ksc_", "acme2_live_", "abcdefghijklmno_"] {
+            assert!(accepts(&PREFIX, prefix), "{prefix}");
+        }
+        for prefix in ["", "_", "ksc", "Ksc_", "2k_", "_k_", "k-s_", "kß_", "abcdefghijklmnop_"] {
+            assert!(!accepts(&PREFIX, prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_limits_and_words_are_listed() {
+        let number: Rule<u32> = whole_number!(1..=1_000);
+        assert_eq!(number.accepts, "a whole number from 1 to 1000");
+        for (text, value) in
+            [("1", Some(1)), ("1000", Some(1000)), ("0", None), ("1001", None), ("-1", None), ("x", None)]
+        {
+            assert_eq!((number.parse)(text), value, "{text}");
+        }
+        let plan = one_of!("free", "studio");
+        assert_eq!(plan.accepts, "one of free, studio");
+        assert!(accepts(&plan, "studio") && !accepts(&plan, "Studio") && !accepts(&plan, ""));
+    }
+
+    #[test]
+    fn a_mail_sender_cannot_add_a_header() {
+        assert!(accepts(&MAILBOX, "Keystead <no-reply@localhost>"));
+        for text in ["", "Keystead", "a@b\r\nBcc: c@d", "a@b\u{7f}", "a@b\0"] {
+            assert!(!accepts(&MAILBOX, text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From the configuration to an open engine.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use keystead_crypto::env::SystemEnv;
+use keystead_crypto::passwords::Argon2Cost;
+use keystead_domain::password::PasswordPolicy;
+use keystead_domain::session::SessionLifetime;
+use keystead_service::file_outbox::FileOutbox;
+use keystead_service::{Engine, Prefixes, Settings, master_key_id};
+use keystead_storage::{Database, Store};
+
+use crate::cli::Global;
+use crate::config::{self, Config, ConfigFile, Loaded};
+use crate::failure::Failure;
+use crate::master_key;
+
+/// Reads the configuration: file, environment, then `flags` and the flags of every command.
+pub(crate) fn load(global: &Global, flags: Vec<(String, String)>) -> Result<Loaded, Failure> {
+    let file = match &global.config {
+        Some(path) => ConfigFile::Required(path),
+        None => ConfigFile::Optional(Path::new(config::DEFAULT_FILE)),
+    };
+    let of_every_command =
+        [(Config::data_dir.key, &global.data_dir), (Config::database_url.key, &global.database_url)];
+    let flags = of_every_command
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value.clone()?)))
+        .chain(flags);
+    // Variables that are not UTF-8 are not ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let loaded = Config::load(file, environment, flags)?;
+    for warning in &loaded.warnings {
+        crate::output::complain(warning);
+    }
+    Ok(loaded)
+}
+
+/// The database that the configuration names.
+pub(crate) fn database(config: &Config) -> Database {
+    match &config.database_url {
+        config::Database::Sqlite(path) => Database::Sqlite(path.clone()),
+        config::Database::Postgres(url) => Database::Postgres(url.clone()),
+    }
+}
+
+/// Opens the database and brings its schema up to date; returns how many steps that took.
+pub(crate) fn open_store(config: &Config) -> Result<(Store, usize), Failure> {
+    make_folder(&config.data_dir)?;
+    let store = Store::open(&database(config), config.database_pool)?;
+    let steps = store.migrate()?;
+    Ok((store, steps))
+}
+
+/// Opens the engine, for a server that is known as `issuer`.
+pub(crate) fn open_engine(config: &Config, issuer: &str) -> Result<Engine, Failure> {
+    let (store, _) = open_store(config)?;
+    let expected = master_key_id(&store)?;
+    let master_key = master_key::obtain(&config.data_dir, expected.as_deref())?;
+    Ok(Engine::start(store, &master_key, settings(config, issuer)?, Arc::new(SystemEnv))?)
+}
+
+/// The folder of the `file` transport.
+pub(crate) fn outbox_folder(config: &Config) -> PathBuf {
+    config.data_dir.join("outbox")
+}
+
+/// The `file` transport.
+pub(crate) fn file_outbox(config: &Config) -> Result<FileOutbox, Failure> {
+    let folder = outbox_folder(config);
+    FileOutbox::open(&folder, &config.mail_from)
+        .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))
+}
+
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))
+}
+
+fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
+    let impossible = |key: &str, error: &dyn std::fmt::Display| Failure::new(format!("{key}: {error}"));
+    let (tokens, password) = (&config.tokens, &config.password);
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    Ok(Settings {
+        issuer: issuer.to_owned(),
+        app_token_lifetime: Duration::from_secs(tokens.app_access_token_seconds),
+        session_lifetime: SessionLifetime {
+            idle: Duration::from_secs(tokens.session_idle_seconds),
+            absolute: Duration::from_secs(tokens.session_absolute_seconds),
+        },
+        prefixes: Prefixes {
+            client_id: tokens.prefixes.client_id.clone(),
+            client_secret: tokens.prefixes.client_secret.clone(),
+            session: tokens.prefixes.session.clone(),
+        },
+        password_policy: PasswordPolicy { min_length: password.min_length },
+        password_cost: Argon2Cost::new(password.memory_kib, password.iterations, password.parallelism)
+            .map_err(|error| impossible("password", &error))?,
+        hashing_threads: if config.hashing.threads == 0 { cores() } else { config.hashing.threads },
+        hashing_queue: config.hashing.queue,
+        default_plan: config
+            .default_plan
+            .parse()
+            .map_err(|error: keystead_domain::tenant::UnknownPlan| impossible("default_plan", &error))?,
+    })
+}

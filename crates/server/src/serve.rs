@@ -1,0 +1,154 @@
+//! `keystead serve`: listens, works in the background, stops cleanly.
+
+use std::io::IsTerminal as _;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use keystead_service::worker::{self, Stop};
+use keystead_service::{Engine, file_outbox::FileOutbox};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Global, Serve};
+use crate::config::{Config, Loaded, Source};
+use crate::failure::Failure;
+use crate::{demo, deployment, output};
+
+/// How long requests in flight may take once the server was told to stop, in seconds.
+const GRACE: u64 = 30;
+
+pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
+    let flags = [(Config::listen.key, arguments.listen), (Config::public_url.key, arguments.public_url)];
+    let flags = flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+    let loaded = deployment::load(global, flags)?;
+    let config = &loaded.config;
+    start_logging(config)?;
+    config.check_public_url(arguments.insecure_http).map_err(|error| Failure::new(error.to_string()))?;
+    let is_loopback = config.check_public_url(false).is_ok() && is_loopback(config);
+    if arguments.demo && !is_loopback {
+        return Err(Failure::new("--demo is for trying things out: public_url must be loopback"));
+    }
+
+    let listener = listen(config.listen)?;
+    let address = listener.local_addr()?;
+    let issuer = config.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)));
+    if arguments.insecure_http && config.check_public_url(false).is_err() {
+        tracing::warn!(public_url = issuer, "serving plain http to the world, as --insecure-http demands");
+    }
+    let engine = Arc::new(deployment::open_engine(config, &issuer)?);
+    let transport = deployment::file_outbox(config)?;
+    if !is_loopback {
+        tracing::warn!(
+            folder = %deployment::outbox_folder(config).display(),
+            "mails go to files, which is for development: set mail"
+        );
+    }
+
+    let mut banner = format!("Keystead listens at http://{address} and is known as {issuer}\n");
+    if arguments.demo {
+        banner.push_str(&demo::prepare(&engine, config, &issuer)?);
+    }
+    output::text(&banner)?;
+
+    let admin = admin_listener(&loaded)?;
+    run(&engine, transport, listener, admin)
+}
+
+/// Logs go to stderr; stdout is for what a command answers.
+fn start_logging(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| Failure::new(format!("{}: {error}", Config::log.key)))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| Failure::new(format!("cannot listen at {address}: {error}")))
+}
+
+/// The port for health. Where nobody chose it and it is taken, a second server on this machine is
+/// no reason to fail: health is on the main port too.
+fn admin_listener(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
+    match listen(loaded.config.admin_listen) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(failure) if *loaded.source(&Config::admin_listen) == Source::Default => {
+            tracing::warn!("admin_listen: {failure}; going on without it");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Whether only this machine is meant to reach the server.
+fn is_loopback(config: &Config) -> bool {
+    match &config.public_url {
+        Some(url) => url.starts_with("http://"),
+        None => config.listen.ip().is_loopback(),
+    }
+}
+
+/// The address to reach a listener by: one that listens everywhere is reached here by loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),
+        other => other,
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then lets requests in flight and the worker finish.
+fn run(
+    engine: &Arc<Engine>,
+    transport: FileOutbox,
+    listener: TcpListener,
+    admin: Option<TcpListener>,
+) -> Result<(), Failure> {
+    let stop = Arc::new(Stop::default());
+    let worker = {
+        let (engine, stop) = (Arc::clone(engine), Arc::clone(&stop));
+        thread::Builder::new()
+            .name("worker".to_owned())
+            .spawn(move || worker::run(&engine, &transport, &stop))?
+    };
+    let data = Data::from(Arc::clone(engine));
+    let served = actix_web::rt::System::new().block_on(async move {
+        let admin = match admin {
+            Some(admin) => {
+                let data = data.clone();
+                let server = HttpServer::new(move || {
+                    App::new().configure(|cfg| keystead_http::configure_admin(cfg, data.clone()))
+                })
+                .listen(admin)?
+                .workers(1)
+                .disable_signals()
+                .run();
+                let handle = server.handle();
+                actix_web::rt::spawn(server);
+                Some(handle)
+            }
+            None => None,
+        };
+        let served =
+            HttpServer::new(move || App::new().configure(|cfg| keystead_http::configure(cfg, data.clone())))
+                .listen(listener)?
+                .shutdown_timeout(GRACE)
+                .run()
+                .await;
+        if let Some(admin) = admin {
+            admin.stop(false).await;
+        }
+        served
+    });
+    stop.stop(engine);
+    if worker.join().is_err() {
+        return Err(Failure::new("the background worker panicked"));
+    }
+    tracing::info!("stopped");
+    Ok(served?)
+}

@@ -1,0 +1,2 @@
+//! For Keystead's tests.
+pub mod postgres;
