@@ -1,0 +1,98 @@
+//! Every function on an owner's rows, tried with another owner's ids: nothing is found, nothing
+//! changes.
+
+use keystead_crypto::env::SystemEnv;
+use keystead_domain::app::{App, AppSecret};
+use keystead_domain::id::{AppId, AppSecretId, JobId};
+use keystead_domain::registration::{CodeMac, PendingCode};
+use keystead_domain::user::PasswordHash;
+use keystead_domain::{Owner, TokenDigest};
+use keystead_storage::{apps, jobs, locate, registrations, sessions, users};
+use keystead_testkit::both_backends;
+
+use crate::rows::{NOW, registration, scope, session, tenant, user};
+
+both_backends! {
+    fn another_owners_ids_reach_nothing(database: TestDatabase) {
+        let store = database.open();
+        let mine = tenant();
+        let ada = user(&mine, "ada@example.com");
+        let signed_in = session(&ada);
+        let digest = TokenDigest::of("sess_secret");
+        let waiting = registration(&mine, "bob@example.com");
+        let job = JobId::mint(NOW, &SystemEnv);
+        let hash = PasswordHash::new("$argon2id$".to_owned());
+        let app = App {
+            id: AppId::mint(NOW, &SystemEnv),
+            client_id: "ksc_mine".parse().unwrap(),
+            owner: mine.owner(),
+            name: "Web".parse().unwrap(),
+            allowed_scopes: "api".parse().unwrap(),
+            first_party: true,
+            active: true,
+            created_at: NOW,
+        };
+        let secret =
+            AppSecret { id: AppSecretId::mint(NOW, &SystemEnv), digest, created_at: NOW, last_used_at: None };
+        let secret_id = secret.id;
+        {
+            let (ada, signed_in, waiting, hash, app) =
+                (ada.clone(), signed_in.clone(), waiting.clone(), hash.clone(), app.clone());
+            store.write(move |tx| {
+                let mut rows = tx.tenant(&mine);
+                users::insert(&mut rows, &ada, Some(&hash))?;
+                sessions::insert(&mut rows, &signed_in, &digest)?;
+                registrations::insert(&mut rows, &waiting)?;
+                jobs::insert(&mut rows, job, jobs::JobKind::ResendSignUpCode, &ada.email, NOW)?;
+                apps::insert(&mut rows, &app)?;
+                apps::insert_secret(&mut rows, &app, &secret)
+            }).unwrap();
+        }
+
+        for stranger in [tenant(), scope(Owner::Platform)] {
+            let (ada, signed_in, waiting, hash) = (ada.clone(), signed_in.clone(), waiting.clone(), hash.clone());
+            store.write(move |tx| {
+                let mut rows = tx.tenant(&stranger);
+                assert!(users::find(&mut rows, ada.id)?.is_none());
+                assert!(users::find_by_email(&mut rows, &ada.email)?.is_none());
+                assert!(users::list(&mut rows)?.is_empty());
+                assert!(!users::replace_password(&mut rows, ada.id, &hash, &hash)?);
+                assert!(sessions::find_by_digest(&mut rows, &digest)?.is_none());
+                sessions::touch(&mut rows, signed_in.id, NOW + std::time::Duration::from_secs(60))?;
+                assert!(!sessions::remove(&mut rows, ada.id, signed_in.id)?);
+                assert_eq!(sessions::remove_all(&mut rows, ada.id)?, 0);
+                assert!(registrations::list_by_email(&mut rows, &waiting.email, NOW)?.is_empty());
+                assert!(registrations::take_try(&mut rows, &waiting.email, NOW)?.is_empty());
+                let code = PendingCode::sent(CodeMac::from_bytes([1; 32]), NOW);
+                assert!(!registrations::replace_code(&mut rows, waiting.id, &code)?);
+                assert!(!registrations::consume(&mut rows, waiting.id)?);
+                registrations::remove_by_email(&mut rows, &waiting.email)?;
+                assert!(!jobs::finish(&mut rows, job)?);
+                apps::touch_secret(&mut rows, secret_id, NOW)
+            }).unwrap();
+        }
+
+        store.read(|tx| {
+            let client = locate::client(tx, &app.client_id)?.unwrap();
+            assert_eq!(client.secrets[0].last_used_at, None);
+            let mut rows = tx.tenant(&mine);
+            let (found, of) = sessions::find_by_digest(&mut rows, &digest)?.unwrap();
+            assert_eq!((found.last_seen_at, found.ip, of.id), (NOW, signed_in.ip, ada.id));
+            let still = registrations::list_by_email(&mut rows, &waiting.email, NOW)?;
+            assert_eq!(still[0].code.as_ref().map(|code| code.tries_left), Some(5));
+            Ok(())
+        }).unwrap();
+    }
+
+    fn the_same_address_in_two_directories_is_two_users(database: TestDatabase) {
+        let store = database.open();
+        let (one, other) = (tenant(), tenant());
+        for scope in [one, other] {
+            let row = user(&scope, "ada@example.com");
+            store.write(move |tx| users::insert(&mut tx.tenant(&scope), &row, None)).unwrap();
+        }
+        let email = "ada@example.com".parse().unwrap();
+        let find = |scope| store.read(|tx| users::find_by_email(&mut tx.tenant(&scope), &email)).unwrap().unwrap().0;
+        assert_ne!(find(one).id, find(other).id);
+    }
+}

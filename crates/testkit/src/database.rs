@@ -1,0 +1,156 @@
+//! A fresh database for each test, on either backend.
+
+#![expect(clippy::panic, reason = "a test that cannot have its database fails")]
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+use keystead_storage::{Database, Store};
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+use tokio_postgres::NoTls;
+
+use crate::postgres;
+
+/// A migrated, empty database of the test's own.
+pub struct TestDatabase {
+    database: Database,
+    /// Where SQLite's file lies, removed with the test.
+    folder: TempDir,
+}
+
+impl TestDatabase {
+    /// A file.
+    pub fn sqlite() -> Self {
+        let folder = folder();
+        let database = Database::Sqlite(folder.path().join("keystead.db"));
+        let this = Self { database, folder };
+        this.open().migrate().unwrap_or_else(|error| panic!("cannot migrate: {error}"));
+        this
+    }
+
+    /// A database in the tests' PostgreSQL; nothing where there is none. It is copied from one that
+    /// was migrated once, since that is faster than migrating.
+    pub fn postgres() -> Option<Self> {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let cluster = postgres::cluster()?;
+        let process = std::process::id();
+        let template = TEMPLATE.get_or_init(|| {
+            let name = format!("keystead_template_{process}");
+            execute(cluster.maintenance_url(), &format!("CREATE DATABASE {name}"));
+            open(&Database::Postgres(cluster.url(&name)))
+                .migrate()
+                .unwrap_or_else(|error| panic!("cannot migrate: {error}"));
+            name
+        });
+        let name = format!("keystead_test_{process}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        execute(cluster.maintenance_url(), &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Some(Self { database: Database::Postgres(cluster.url(&name)), folder: folder() })
+    }
+
+    /// Opens it once more.
+    pub fn open(&self) -> Store {
+        open(&self.database)
+    }
+
+    /// Which database it is.
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Its `database_url`.
+    pub fn url(&self) -> String {
+        match &self.database {
+            Database::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Database::Postgres(url) => url.clone(),
+        }
+    }
+
+    /// Runs SQL that no function of storage would.
+    pub fn execute(&self, sql: &str) {
+        match &self.database {
+            Database::Sqlite(path) => {
+                let done = SqliteConnection::establish(&path.to_string_lossy())
+                    .map_err(|error| error.to_string())
+                    .and_then(|mut conn| conn.batch_execute(sql).map_err(|error| error.to_string()));
+                done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            }
+            Database::Postgres(url) => execute(url, sql),
+        }
+    }
+
+    /// A folder of the test's own.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // Matters for a server that outlives the tests.
+        if let (Database::Postgres(url), Some(cluster)) = (&self.database, postgres::cluster()) {
+            let name = url.rsplit('/').next().and_then(|name| name.split('?').next()).unwrap_or_default();
+            execute(cluster.maintenance_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+}
+
+/// Runs SQL on PostgreSQL, as only tests do.
+fn execute(url: &str, sql: &str) {
+    let done = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(
+        |runtime| {
+            runtime.block_on(async {
+                let (client, connection) =
+                    tokio_postgres::connect(url, NoTls).await.map_err(|error| error.to_string())?;
+                let driver = tokio::spawn(connection);
+                let done = client.batch_execute(sql).await.map_err(|error| format!("{error:?}"));
+                drop(client);
+                let _ = driver.await;
+                done
+            })
+        },
+    );
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap_or_else(|error| panic!("cannot make a temporary folder: {error}"))
+}
+
+fn open(database: &Database) -> Store {
+    // Few connections each, since many tests share one server.
+    Store::open(database, 8).unwrap_or_else(|error| panic!("cannot open the test's database: {error}"))
+}
+
+/// Runs a test on SQLite and on PostgreSQL: `name::sqlite` and `name::postgres`, the latter
+/// reported as skipped where there is no PostgreSQL.
+#[macro_export]
+macro_rules! both_backends {
+    ($($(#[$doc:meta])* fn $name:ident($database:ident: TestDatabase) $body:block)*) => {
+        $(
+            $(#[$doc])*
+            mod $name {
+                #[allow(unused_imports)]
+                use super::*;
+
+                fn run($database: $crate::TestDatabase) $body
+
+                #[test]
+                fn sqlite() {
+                    run($crate::TestDatabase::sqlite());
+                }
+
+                #[test]
+                fn postgres() {
+                    match $crate::TestDatabase::postgres() {
+                        Some(database) => run(database),
+                        None => $crate::postgres::skip(concat!(module_path!(), "::postgres")),
+                    }
+                }
+            }
+        )*
+    };
+}

@@ -1,0 +1,197 @@
+//! A deployment in the test's own process: the real engine on a real database, without sockets.
+
+#![expect(clippy::panic, reason = "a test that cannot have its deployment fails")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keystead_crypto::master_key::MasterKey;
+use keystead_crypto::passwords::Argon2Cost;
+use keystead_domain::audit::Origin;
+use keystead_domain::oauth::Scope;
+use keystead_domain::password::PasswordPolicy;
+use keystead_domain::session::SessionLifetime;
+use keystead_domain::tenant::Tenant;
+use keystead_domain::{Email, Env as _, Owner, Secret};
+use keystead_service::apps::{self, NewApp};
+use keystead_service::outbox::{OutgoingMail, SendError, Transport};
+use keystead_service::tenants::{self, NewTenant};
+use keystead_service::tokens::{self, ClientCredentials};
+use keystead_service::{Caller, Engine, Prefixes, Settings, access, worker};
+
+use crate::{Call, TestDatabase, TestEnv};
+
+/// A deployment known as `https://id.test`, with passwords hashed at the least cost.
+pub struct Keystead {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Its clock.
+    pub env: Arc<TestEnv>,
+    /// What it mailed, once [`deliver`](Self::deliver)ed.
+    pub mailbox: Mailbox,
+}
+
+/// A tenant with a first-party app.
+pub struct TestTenant {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The app's id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+}
+
+impl Keystead {
+    /// A deployment on this database.
+    pub fn on(database: &TestDatabase) -> Self {
+        Self::with(database, |_| {})
+    }
+
+    /// A deployment on this database with other settings.
+    pub fn with(database: &TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
+        let env = Arc::new(TestEnv::default());
+        let mut settings = settings();
+        change(&mut settings);
+        let key = MasterKey::parse(&"5a".repeat(32)).unwrap_or_else(|error| panic!("{error}"));
+        let engine = Engine::start(database.open(), &key, settings, Arc::clone(&env) as _)
+            .unwrap_or_else(|error| panic!("cannot start: {error}"));
+        Self { engine: Arc::new(engine), env, mailbox: Mailbox::default() }
+    }
+
+    /// A new tenant of this name, with an app that may use `api`.
+    pub fn tenant(&self, name: &str) -> TestTenant {
+        let new = NewTenant { name: parse(name), slug: None, plan: None, entity_hotkey: None };
+        let tenant = tenants::create(&self.engine, &Caller::host(), new).unwrap_or_else(|e| panic!("{e:?}"));
+        let (client_id, client_secret) = self.app(Owner::Tenant(tenant.id), &[]);
+        TestTenant { tenant, client_id, client_secret }
+    }
+
+    /// A new app with these scopes (`api` if there are none): its id and secret.
+    pub fn app(&self, owner: Owner, scopes: &[&str]) -> (String, String) {
+        let scopes = scopes.iter().map(|scope| parse::<Scope>(scope)).collect();
+        let new = NewApp { owner, name: parse("Test app"), scopes };
+        let created = apps::create(&self.engine, &Caller::host(), new).unwrap_or_else(|e| panic!("{e:?}"));
+        (created.app.client_id.to_string(), created.client_secret.expose().clone())
+    }
+
+    /// An access token of an app.
+    pub fn token(&self, client_id: &str, client_secret: &str) -> String {
+        let request = ClientCredentials {
+            client_id: parse(client_id),
+            client_secret: Secret::new(client_secret.to_owned()),
+            scope: None,
+        };
+        let issued = tokens::issue_to_app(&self.engine, request).unwrap_or_else(|e| panic!("{e:?}"));
+        issued.access_token.expose().clone()
+    }
+
+    /// The app of a tenant as a caller of the service.
+    pub fn caller(&self, tenant: &TestTenant) -> Caller {
+        let token = self.token(&tenant.client_id, &tenant.client_secret);
+        access::app(&self.engine, &token, Origin::default()).unwrap_or_else(|e| panic!("{e:?}"))
+    }
+
+    /// Does all background work that is due, and puts mails into the mailbox.
+    pub fn deliver(&self) {
+        while worker::run_due(&self.engine, &self.mailbox).unwrap_or_else(|e| panic!("{e:?}")) > 0 {}
+    }
+
+    /// Delivers, and reads the code in the newest mail to this address.
+    pub fn code_for(&self, address: &str) -> String {
+        self.deliver();
+        let (_, text) = self.mailbox.to(address).pop().unwrap_or_else(|| panic!("no mail to {address}"));
+        let digits: String = text.split_whitespace().find(|word| is_code(word)).unwrap_or_default().to_owned();
+        assert!(is_code(&digits), "no code in: {text}");
+        digits
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.env.advance(by);
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> keystead_domain::Timestamp {
+        self.env.now()
+    }
+
+    /// A `GET`.
+    pub fn get(&self, path: &str) -> Call {
+        self.request("GET", path)
+    }
+
+    /// A `POST`.
+    pub fn post(&self, path: &str) -> Call {
+        self.request("POST", path)
+    }
+
+    /// A request with any method.
+    pub fn request(&self, method: &str, path: &str) -> Call {
+        Call::new(Arc::clone(&self.engine), method, path)
+    }
+}
+
+impl TestTenant {
+    /// Whose rows the tenant's are.
+    pub fn owner(&self) -> Owner {
+        Owner::Tenant(self.tenant.id)
+    }
+}
+
+fn is_code(word: &str) -> bool {
+    word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> T {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn settings() -> Settings {
+    const HOUR: Duration = Duration::from_secs(3600);
+    Settings {
+        issuer: "https://id.test".to_owned(),
+        app_token_lifetime: HOUR,
+        session_lifetime: SessionLifetime { idle: HOUR * 24 * 7, absolute: HOUR * 24 * 30 },
+        prefixes: Prefixes {
+            client_id: "ksc_".to_owned(),
+            client_secret: "kss_".to_owned(),
+            session: "sess_".to_owned(),
+        },
+        password_policy: PasswordPolicy { min_length: 12 },
+        password_cost: Argon2Cost::new(8, 1, 1).unwrap_or_else(|error| panic!("{error}")),
+        hashing_threads: 2,
+        hashing_queue: 1024,
+        default_plan: parse("free"),
+    }
+}
+
+/// Keeps the mails that were handed over.
+#[derive(Default)]
+pub struct Mailbox(Mutex<Vec<(Email, String, String)>>);
+
+impl Mailbox {
+    /// Subject and text of the mails to an address, the oldest first.
+    pub fn to(&self, address: &str) -> Vec<(String, String)> {
+        let mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let to_address = mails.iter().filter(|(to, ..)| to.as_str() == address);
+        to_address.map(|(_, subject, text)| (subject.clone(), text.clone())).collect()
+    }
+
+    /// How many mails there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Transport for Mailbox {
+    fn send(&self, mail: &OutgoingMail) -> Result<(), SendError> {
+        let kept = (mail.to.clone(), mail.subject.clone(), mail.text.expose().clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        Ok(())
+    }
+}
