@@ -64,8 +64,7 @@ impl FileOutbox {
         Ok(mails)
     }
 
-    /// Removes the mails that were kept long enough.
-    pub fn forget_old(&self, now: Timestamp) -> io::Result<()> {
+    fn forget_old(&self, now: Timestamp) -> io::Result<()> {
         for mail in self.list()? {
             let written = Timestamp::from_micros(mail.written_at_micros);
             if let Ok(id) = mail.id.parse::<MailId>()
@@ -105,5 +104,9 @@ impl FileOutbox {
 impl Transport for FileOutbox {
     fn send(&self, mail: &OutgoingMail) -> Result<(), SendError> {
         self.write(mail).map_err(|error| SendError(format!("{}: {error}", self.folder.display())))
+    }
+
+    fn tidy(&self, now: Timestamp) -> Result<(), SendError> {
+        self.forget_old(now).map_err(|error| SendError(format!("{}: {error}", self.folder.display())))
     }
 }

@@ -18,6 +18,11 @@ use crate::{Caller, Engine, Error, Result};
 pub trait Transport: Send {
     /// Hands over one mail.
     fn send(&self, mail: &OutgoingMail) -> std::result::Result<(), SendError>;
+
+    /// Forgets what it has kept long enough. Called now and then.
+    fn tidy(&self, _now: Timestamp) -> std::result::Result<(), SendError> {
+        Ok(())
+    }
 }
 
 /// A mail that was not handed over, and why. It must not repeat the message.

@@ -32,6 +32,11 @@ impl SignedIn {
     pub const fn user(&self) -> &User {
         &self.user
     }
+
+    /// The session's id, which authenticates nothing.
+    pub const fn session_id(&self) -> SessionId {
+        self.session.id
+    }
 }
 
 /// The session with this token, in the directory of the app that calls.

@@ -9,7 +9,7 @@ use keystead_domain::policy::PlatformAction;
 use keystead_storage::{counters, jobs, outbox, registrations, sessions};
 
 use crate::outbox::{Transport, send_due};
-use crate::{Caller, Engine, Result, sign_ups};
+use crate::{Caller, Engine, Error, Result, sign_ups};
 
 /// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -49,17 +49,17 @@ pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
         let now = engine.env.now();
         if swept.is_none_or(|last| now.since(last) >= SWEEP) {
             swept = Some(now);
-            if let Err(error) = sweep(engine) {
+            if let Err(error) = sweep(engine).and_then(|()| transport.tidy(now).map_err(Error::internal)) {
                 tracing::warn!(
                     cause = cause(&error),
-                    "expired rows were not removed; it will be tried again"
+                    "what has expired was not removed; it will be tried again"
                 );
             }
         }
     }
 }
 
-fn cause(error: &crate::Error) -> String {
+fn cause(error: &Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 

@@ -100,19 +100,20 @@ impl Drop for TestDatabase {
 
 /// Runs SQL on PostgreSQL, as only tests do.
 fn execute(url: &str, sql: &str) {
-    let done = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(
-        |runtime| {
-            runtime.block_on(async {
-                let (client, connection) =
-                    tokio_postgres::connect(url, NoTls).await.map_err(|error| error.to_string())?;
-                let driver = tokio::spawn(connection);
-                let done = client.batch_execute(sql).await.map_err(|error| format!("{error:?}"));
-                drop(client);
-                let _ = driver.await;
-                done
-            })
-        },
-    );
+    let done =
+        Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(
+            |runtime| {
+                runtime.block_on(async {
+                    let (client, connection) =
+                        tokio_postgres::connect(url, NoTls).await.map_err(|error| error.to_string())?;
+                    let driver = tokio::spawn(connection);
+                    let done = client.batch_execute(sql).await.map_err(|error| format!("{error:?}"));
+                    drop(client);
+                    let _ = driver.await;
+                    done
+                })
+            },
+        );
     done.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 

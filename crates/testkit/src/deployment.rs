@@ -100,7 +100,8 @@ impl Keystead {
     pub fn code_for(&self, address: &str) -> String {
         self.deliver();
         let (_, text) = self.mailbox.to(address).pop().unwrap_or_else(|| panic!("no mail to {address}"));
-        let digits: String = text.split_whitespace().find(|word| is_code(word)).unwrap_or_default().to_owned();
+        let digits: String =
+            text.split_whitespace().find(|word| is_code(word)).unwrap_or_default().to_owned();
         assert!(is_code(&digits), "no code in: {text}");
         digits
     }

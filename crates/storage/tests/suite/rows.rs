@@ -2,9 +2,7 @@
 
 use keystead_crypto::env::SystemEnv;
 use keystead_domain::id::{SessionId, UserId};
-use keystead_domain::policy::{
-    Action, PlatformAction, PlatformScope, Principal, TenantScope,
-};
+use keystead_domain::policy::{Action, PlatformAction, PlatformScope, Principal, TenantScope};
 use keystead_domain::registration::{CodeMac, PendingCode, REGISTRATION_LIFETIME, Registration};
 use keystead_domain::session::Session;
 use keystead_domain::user::{PasswordHash, User, UserStatus};
