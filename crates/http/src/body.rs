@@ -54,7 +54,8 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         if error.inner().is_data() {
-            let member = error.path().to_string();
+            let path = error.path().to_string();
+            let member = if path == "." { "body".to_owned() } else { path };
             // The library's message would quote the value.
             Fault::WrongType { member, message: "is missing or of the wrong type".to_owned() }
         } else {

@@ -1,6 +1,6 @@
 //! What storage promises, on both databases.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod counters;
 mod isolation;

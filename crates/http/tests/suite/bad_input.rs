@@ -1,0 +1,108 @@
+//! Whatever is sent, the answer is a 4xx in the surface's format, and nothing has changed.
+
+use keystead_testkit::{Call, Keystead, both_backends};
+use serde_json::{Value, json};
+
+use crate::token;
+
+/// Every path, with the methods that it answers to.
+const PATHS: [(&str, &[&str]); 11] = [
+    ("/health/live", &["GET", "HEAD"]),
+    ("/health/ready", &["GET", "HEAD"]),
+    ("/.well-known/jwks.json", &["GET", "HEAD"]),
+    ("/oauth/token", &["POST"]),
+    ("/v2/oauth/token", &["POST"]),
+    ("/v2/apps/me", &["GET", "HEAD"]),
+    ("/v2/auth/signup", &["POST"]),
+    ("/v2/auth/verify-email", &["POST"]),
+    ("/v2/auth/resend-otp", &["POST"]),
+    ("/v2/auth/login", &["POST"]),
+    ("/v2/auth/me", &["GET", "HEAD"]),
+];
+
+const JSON_PATHS: [&str; 4] =
+    ["/v2/auth/signup", "/v2/auth/verify-email", "/v2/auth/resend-otp", "/v2/auth/login"];
+
+both_backends! {
+    fn every_other_method_is_405_with_allow(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        for (path, methods) in PATHS.into_iter().chain([("/v2/auth/sessions/revoke", &["POST"][..])]) {
+            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
+                let answer = keystead.request(method, path).send();
+                if methods.contains(&method) {
+                    assert_ne!(answer.status, 405, "{method} {path}");
+                } else {
+                    assert_eq!(answer.status, 405, "{method} {path}");
+                    assert_eq!(answer.header("allow"), methods.join(", "), "{method} {path}");
+                    let media = if path.contains("oauth") || path.contains("jwks") { "application/json" } else { "application/problem+json" };
+                    assert_eq!(answer.header("content-type"), media, "{method} {path}");
+                }
+            }
+        }
+        for path in ["/", "/v2", "/v2/", "/v2/auth/me/", "/v2/auth/nothing", "/v3", "/v2/../v2/apps/me/x", "/%00"] {
+            assert_eq!(keystead.get(path).send().problem(404), "not_found", "{path}");
+        }
+    }
+
+    fn a_stranger_learns_nothing_from_a_body(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        for path in JSON_PATHS {
+            for body in [b"".as_slice(), b"{", b"{}", &[b'x'; 70_000]] {
+                let answer = keystead.post(path).body("text/plain", body).send();
+                assert_eq!(answer.problem(401), "invalid_token", "{path}");
+            }
+        }
+    }
+
+    fn what_is_not_json_is_refused_as_what_it_is(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let acme = keystead.tenant("Acme");
+        let token = token(&keystead, &acme);
+        for path in JSON_PATHS {
+            let post = |media: &str, body: &[u8]| keystead.post(path).bearer(&token).body(media, body).send();
+            assert_eq!(post("text/plain", b"{}").problem(415), "unsupported_media_type");
+            assert_eq!(post("application/x-www-form-urlencoded", b"email=a").problem(415), "unsupported_media_type");
+            assert_eq!(keystead.post(path).bearer(&token).send().problem(415), "unsupported_media_type");
+            assert_eq!(post("application/json", &[b' '; 70_000]).problem(413), "payload_too_large");
+            for body in [b"".as_slice(), b"{", b"{}x", b"nul", b"\xff", br#"{"email":"\ud800"}"#, br#"{"email":"a"#] {
+                let text = String::from_utf8_lossy(body).into_owned();
+                assert_eq!(post("application/json; charset=utf-8", body).problem(400), "malformed_request", "{text}");
+            }
+            for body in ["null", "[]", "1", "\"x\"", r#"{"email":{}}"#, r#"{"email":["a"]}"#, r#"{"email":"a@b.example","email":"b"}"#] {
+                assert_eq!(post("application/json", body.as_bytes()).problem(422), "validation_error", "{body}");
+            }
+            let deep = "[".repeat(50_000);
+            assert!((400..500).contains(&post("application/json", deep.as_bytes()).status));
+        }
+    }
+
+    fn no_value_is_too_strange(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let acme = keystead.tenant("Acme");
+        let token = token(&keystead, &acme);
+        let long = "x".repeat(10_000);
+        let values = ["", " ", "\0", "a\0b", "\u{202e}", "'; DROP TABLE users; --", &long, "a@b@c", "💥", "\u{1F}"];
+        let send = |call: Call| {
+            let answer = call.send();
+            assert!((400..500).contains(&answer.status), "{answer:?}");
+        };
+        for value in values {
+            for path in JSON_PATHS {
+                let post = |body: Value| keystead.post(path).bearer(&token).json(&body);
+                send(post(json!({"email": value, "password": value, "code": value})));
+                // Wrong in one place only, where there is one more.
+                if path.ends_with("signup") && !["", " "].contains(&value) && value.contains(['\0', '\u{1f}']) {
+                    send(post(json!({"email": "ada@example.com", "password": "correct horse battery", "name": value})));
+                }
+            }
+            if value.bytes().all(|b| b >= 0x20) {
+                send(keystead.get("/v2/auth/me").bearer(&token).session(value));
+                send(keystead.get("/v2/auth/me").bearer(value).session(value));
+            }
+        }
+        send(keystead.get("/v2/auth/me").bearer(&token).header("x-session-token", b"\xff\xfe"));
+        send(keystead.get("/v2/auth/me").header("authorization", b"Bearer \xff"));
+        keystead.deliver();
+        assert!(keystead.mailbox.is_empty(), "nothing happened");
+    }
+}

@@ -1,0 +1,15 @@
+//! The surfaces' contracts: what a client sees, endpoint by endpoint.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+
+mod app_api;
+mod bad_input;
+mod health;
+mod token_endpoint;
+
+use keystead_testkit::{Keystead, TestTenant};
+
+/// A token of the tenant's app.
+fn token(keystead: &Keystead, tenant: &TestTenant) -> String {
+    keystead.token(&tenant.client_id, &tenant.client_secret)
+}

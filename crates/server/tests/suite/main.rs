@@ -1,0 +1,10 @@
+//! The binary, as its operator runs it: real processes, real sockets, both databases.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+
+mod commands;
+mod configuration;
+mod durability;
+mod lifecycle;
+mod process;
+mod quickstart;

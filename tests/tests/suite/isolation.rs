@@ -1,0 +1,59 @@
+//! A second tenant's app with the first one's users, on every endpoint: it reaches none of them,
+//! and cannot tell that they exist.
+
+use keystead_testkit::{Keystead, both_backends};
+use serde_json::{Value, json};
+
+const ADA: &str = "ada@example.com";
+const PASSWORD: &str = "correct horse battery staple";
+
+both_backends! {
+    fn a_second_tenants_app_cannot_reach_the_first_ones_users(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let (acme, other) = (keystead.tenant("Acme"), keystead.tenant("Other"));
+        let mine = keystead.token(&acme.client_id, &acme.client_secret);
+        let theirs = keystead.token(&other.client_id, &other.client_secret);
+        let post = |token: &str, path: &str, body: Value| keystead.post(path).bearer(token).json(&body).send();
+        let signup = json!({"email": ADA, "password": PASSWORD});
+        let login = signup.clone();
+
+        // A sign-up of mine that waits: they cannot confirm it, have its code sent, or learn of it.
+        post(&mine, "/v2/auth/signup", signup.clone()).expect(201);
+        let code = keystead.code_for(ADA);
+        let confirm = json!({"email": ADA, "code": code});
+        assert_eq!(post(&theirs, "/v2/auth/verify-email", confirm.clone()).problem(422), "invalid_code");
+        assert_eq!(post(&theirs, "/v2/auth/login", login.clone()).problem(401), "invalid_credentials");
+        post(&theirs, "/v2/auth/resend-otp", json!({"email": ADA})).expect(202);
+        keystead.deliver();
+        assert_eq!(keystead.mailbox.to(ADA).len(), 1);
+
+        // A user of mine: they cannot sign it in, see its session or end it.
+        let session = post(&mine, "/v2/auth/verify-email", confirm).expect(200);
+        let session = session["session_token"].as_str().unwrap();
+        assert_eq!(post(&theirs, "/v2/auth/login", login.clone()).problem(401), "invalid_credentials");
+        let me = |token: &str| keystead.get("/v2/auth/me").bearer(token).session(session).send();
+        assert_eq!(me(&theirs).problem(401), "invalid_session");
+        for body in [json!({}), json!({"all": true})] {
+            let revoke = keystead.post("/v2/auth/sessions/revoke").bearer(&theirs).session(session).json(&body);
+            assert_eq!(revoke.send().problem(401), "invalid_session");
+        }
+
+        // Their own user of the same address is somebody else, before and after.
+        post(&theirs, "/v2/auth/signup", json!({"email": ADA, "password": "an entirely different one"})).expect(201);
+        let their_code = keystead.code_for(ADA);
+        assert_eq!(post(&mine, "/v2/auth/verify-email", json!({"email": ADA, "code": their_code})).problem(422), "invalid_code");
+        let their_user = post(&theirs, "/v2/auth/verify-email", json!({"email": ADA, "code": their_code})).expect(200);
+        let my_user = me(&mine).expect(200);
+        assert_ne!(my_user["user_id"], their_user["user_id"]);
+        let their_session = their_user["session_token"].as_str().unwrap();
+        let all = keystead.post("/v2/auth/sessions/revoke").bearer(&theirs).session(their_session);
+        assert_eq!(all.json(&json!({"all": true})).send().status, 204);
+        me(&mine).expect(200);
+        assert_eq!(post(&theirs, "/v2/auth/login", login.clone()).problem(401), "invalid_credentials", "my password");
+        post(&mine, "/v2/auth/login", login).expect(200);
+
+        // And their app is told about their tenant only.
+        let app = keystead.get("/v2/apps/me").bearer(&theirs).send().expect(200);
+        assert_eq!(app["slug"], "other");
+    }
+}

@@ -1,0 +1,9 @@
+//! Suites that concern all of Keystead: protocols by specification, isolation between tenants,
+//! timing, licences.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+
+mod isolation;
+mod licences;
+mod rfc9068;
+mod timing;
