@@ -13,7 +13,7 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_core::Stream as _;
 use keystead_domain::Secret;
 use keystead_service::{Error, FieldError};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::Fault;
 
@@ -48,14 +48,18 @@ pub(crate) fn media_type(request: &HttpRequest) -> Option<String> {
     Some(value.split(';').next()?.trim().to_ascii_lowercase())
 }
 
-/// Reads JSON. Wrong syntax is malformed; right syntax with a member of the wrong type names it.
+/// Reads a JSON object. Wrong syntax is malformed; right syntax with a member of the wrong type names
+/// it. (By itself serde would also read a struct from an array of its members.)
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     let malformed = || Fault::Malformed("The body is not JSON.".into());
+    if !body.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice::<IgnoredAny>(body).map_err(|_| malformed())?;
+        return Err(Fault::WrongType { member: "body".to_owned(), message: "is no object".to_owned() });
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         if error.inner().is_data() {
-            let path = error.path().to_string();
-            let member = if path == "." { "body".to_owned() } else { path };
+            let member = error.path().to_string();
             // The library's message would quote the value.
             Fault::WrongType { member, message: "is missing or of the wrong type".to_owned() }
         } else {

@@ -12,7 +12,7 @@ use keystead_domain::tenant::{NetworkIdentity, PlanName};
 
 /// A self-hosted, multi-tenant authentication and API-access server.
 #[derive(Parser)]
-#[command(name = "keystead", version, about)]
+#[command(name = "keystead", version)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -52,7 +52,7 @@ fn migrate(global: &Global) -> Result<(), Failure> {
         Format::Json => output::json(&serde_json::json!({ "migrations_run": steps })),
         Format::Text => output::text(&match steps {
             0 => "The schema was up to date.\n".to_owned(),
-            steps => format!("The schema is up to date; {steps} migrations were run.\n"),
+            steps => format!("The schema is up to date; migrations run: {steps}.\n"),
         }),
     }
 }

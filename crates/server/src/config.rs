@@ -44,7 +44,7 @@ settings! {
         /// Where everything is stored; `{data_dir}` at the start of the path stands for that setting
         database_url: Database = "sqlite:{data_dir}/keystead.db", DATABASE;
 
-        /// The most connections that are open to the database at once
+        /// The most connections that are open to PostgreSQL at once
         database_pool: usize = 16, whole_number!(1..=1_000);
 
         /// Where health and metrics are served: IP address and port, not meant for the public
@@ -132,13 +132,21 @@ impl Config {
         reader.finish(config)
     }
 
-    /// Refuses a public URL on plain http, unless it is on this machine or the operator insists.
+    /// Refuses to be known by plain http, unless on this machine or the operator insists. Without a
+    /// public URL the server is known by the address that it listens at.
     pub fn check_public_url(&self, insecure_http: bool) -> Result<(), InsecurePublicUrl> {
+        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
+        if insecure_http || self.is_local() || url.starts_with("https://") {
+            return Ok(());
+        }
+        Err(InsecurePublicUrl { key: Self::public_url.key, url })
+    }
+
+    /// Whether the server is known on this machine only, as one is that is being tried out.
+    pub fn is_local(&self) -> bool {
         match &self.public_url {
-            Some(url) if url.starts_with("http://") && !is_loopback(url) && !insecure_http => {
-                Err(InsecurePublicUrl { key: Self::public_url.key, url: url.clone() })
-            }
-            _ => Ok(()),
+            Some(url) => is_loopback(url),
+            None => self.listen.ip().is_loopback(),
         }
     }
 }
@@ -410,6 +418,12 @@ mod tests {
         assert!(error.contains("`public_url`") && error.contains("--insecure-http"), "{error}");
         assert_eq!(check("http://auth.example.com", true), Ok(()));
         assert!(load("", &[], &[]).unwrap().config.check_public_url(false).is_ok());
+        for listen in ["0.0.0.0:8000", "192.0.2.1:8000", "[::]:8000"] {
+            let config = load("", &[], &[("listen", listen)]).unwrap().config;
+            assert!(config.check_public_url(false).is_err() && !config.is_local(), "{listen}");
+            let named = [("listen", listen), ("public_url", "https://auth.example.com")];
+            assert!(load("", &[], &named).unwrap().config.check_public_url(false).is_ok());
+        }
     }
 
     #[test]

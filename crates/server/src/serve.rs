@@ -26,8 +26,7 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
     let config = &loaded.config;
     start_logging(config)?;
     config.check_public_url(arguments.insecure_http).map_err(|error| Failure::new(error.to_string()))?;
-    let is_loopback = config.check_public_url(false).is_ok() && is_loopback(config);
-    if arguments.demo && !is_loopback {
+    if arguments.demo && !config.is_local() {
         return Err(Failure::new("--demo is for trying things out: public_url must be loopback"));
     }
 
@@ -39,10 +38,10 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
     }
     let engine = Arc::new(deployment::open_engine(config, &issuer)?);
     let transport = deployment::file_outbox(config)?;
-    if !is_loopback {
+    if !config.is_local() {
         tracing::warn!(
             folder = %deployment::outbox_folder(config).display(),
-            "mails go to files, which is for development: set mail"
+            "mails go to files, which is for development"
         );
     }
 
@@ -82,14 +81,6 @@ fn admin_listener(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
             Ok(None)
         }
         Err(failure) => Err(failure),
-    }
-}
-
-/// Whether only this machine is meant to reach the server.
-fn is_loopback(config: &Config) -> bool {
-    match &config.public_url {
-        Some(url) => url.starts_with("http://"),
-        None => config.listen.ip().is_loopback(),
     }
 }
 

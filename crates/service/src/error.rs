@@ -30,27 +30,8 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// The closed list of ways to fail, as far as callers can act on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The request makes no sense.
-    Invalid,
-    /// The caller did not prove who it is.
-    Unauthenticated,
-    /// The caller may not.
-    Denied,
-    /// There is no such thing, or none that the caller may know of.
-    Missing,
-    /// The present state does not allow it.
-    Conflict,
-    /// Not now; later may do.
-    Unavailable,
-    /// Our fault.
-    Internal,
-}
-
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal ($kind:ident): $public:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $word:literal: $public:literal;)*) => {
         /// The stable codes, each documented in `docs/http-status.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code { $($(#[$doc])* $name,)* }
@@ -64,11 +45,6 @@ macro_rules! codes {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// What kind of failure it is.
-            pub const fn kind(self) -> Kind {
-                match self { $(Self::$name => Kind::$kind,)* }
-            }
-
             const fn public(self) -> &'static str {
                 match self { $(Self::$name => $public,)* }
             }
@@ -78,37 +54,37 @@ macro_rules! codes {
 
 codes! {
     /// Fields are missing or wrong; they are listed.
-    ValidationError = "validation_error" (Invalid): "Some fields are missing or wrong.";
+    ValidationError = "validation_error": "Some fields are missing or wrong.";
     /// A mailed code is wrong, expired, spent or tried out; which, is not told.
-    InvalidCode = "invalid_code" (Invalid): "The code is wrong or no longer valid.";
+    InvalidCode = "invalid_code": "The code is wrong or no longer valid.";
     /// No good access token of an app.
-    InvalidToken = "invalid_token" (Unauthenticated): "The access token is missing, invalid or expired.";
+    InvalidToken = "invalid_token": "The access token is missing, invalid or expired.";
     /// No good session of the app's directory.
-    InvalidSession = "invalid_session" (Unauthenticated): "The session is missing, invalid or expired.";
+    InvalidSession = "invalid_session": "The session is missing, invalid or expired.";
     /// The address or the password is wrong; which, is not told.
-    InvalidCredentials = "invalid_credentials" (Unauthenticated): "The e-mail address or the password is wrong.";
+    InvalidCredentials = "invalid_credentials": "The e-mail address or the password is wrong.";
     /// The token lacks a scope.
-    InsufficientScope = "insufficient_scope" (Denied): "The access token lacks the scope that this needs.";
+    InsufficientScope = "insufficient_scope": "The access token lacks the scope that this needs.";
     /// Only first-party apps of a tenant may handle its end users.
-    AppNotAllowed = "app_not_allowed" (Denied): "This app may not do this.";
+    AppNotAllowed = "app_not_allowed": "This app may not do this.";
     /// The tenant is suspended.
-    TenantSuspended = "tenant_suspended" (Denied): "The tenant is suspended.";
+    TenantSuspended = "tenant_suspended": "The tenant is suspended.";
     /// The password was right, but the address is not confirmed.
-    EmailNotVerified = "email_not_verified" (Denied): "The e-mail address has not been verified.";
+    EmailNotVerified = "email_not_verified": "The e-mail address has not been verified.";
     /// There is no such thing.
-    NotFound = "not_found" (Missing): "There is no such thing.";
+    NotFound = "not_found": "There is no such thing.";
     /// Something with this name exists.
-    Conflict = "conflict" (Conflict): "This is taken.";
+    Conflict = "conflict": "This is taken.";
     /// RFC 6749 §5.2.
-    InvalidClient = "invalid_client" (Unauthenticated): "Client authentication failed";
+    InvalidClient = "invalid_client": "Client authentication failed";
     /// RFC 6749 §5.2.
-    InvalidScope = "invalid_scope" (Invalid): "The scope is unknown, malformed, or more than this client may have";
+    InvalidScope = "invalid_scope": "The scope is unknown, malformed, or more than this client may have";
     /// RFC 6749 §5.2.
-    UnauthorizedClient = "unauthorized_client" (Denied): "The tenant of this client is suspended";
+    UnauthorizedClient = "unauthorized_client": "The tenant of this client is suspended";
     /// The database is away, or too much waits.
-    Unavailable = "unavailable" (Unavailable): "The server is too busy, or its database is away. Try again in a moment.";
+    Unavailable = "unavailable": "The server is too busy, or its database is away. Try again in a moment.";
     /// Our fault; the log has the cause.
-    Internal = "internal" (Internal): "The server failed. Its log has the cause.";
+    Internal = "internal": "The server failed. Its log has the cause.";
 }
 
 impl Error {

@@ -23,4 +23,4 @@ pub mod worker;
 
 pub use caller::Caller;
 pub use engine::{Engine, MasterKeyMismatch, Prefixes, Settings, StartError, master_key_id};
-pub use error::{Code, Error, FieldError, Kind, Result};
+pub use error::{Code, Error, FieldError, Result};

@@ -38,14 +38,10 @@ impl Stop {
 pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
     let mut swept: Option<Timestamp> = None;
     while !stop.0.load(Ordering::Acquire) {
-        match run_due(engine, transport) {
-            Ok(0) => engine.work.wait(PAUSE),
-            Ok(_) => continue,
-            Err(error) => {
-                tracing::warn!(cause = cause(&error), "background work failed and will be tried again");
-                engine.work.wait(PAUSE);
-            }
-        }
+        let done = run_due(engine, transport).unwrap_or_else(|error| {
+            tracing::warn!(cause = cause(&error), "background work failed and will be tried again");
+            0
+        });
         let now = engine.env.now();
         if swept.is_none_or(|last| now.since(last) >= SWEEP) {
             swept = Some(now);
@@ -55,6 +51,9 @@ pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
                     "what has expired was not removed; it will be tried again"
                 );
             }
+        }
+        if done == 0 {
+            engine.work.wait(PAUSE);
         }
     }
 }
@@ -77,10 +76,17 @@ pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
     }
     let due =
         engine.store.write(move |tx| jobs::claim_due(&mut tx.platform(&platform), now, JOB_LEASE, 16))?;
-    let done = due.len();
+    let mut done = 0;
     for job in due {
-        match job.kind {
-            jobs::JobKind::ResendSignUpCode => sign_ups::do_resend(engine, job)?,
+        let (id, outcome) = match job.kind {
+            jobs::JobKind::ResendSignUpCode => (job.id, sign_ups::do_resend(engine, job)),
+        };
+        match outcome {
+            Ok(()) => done += 1,
+            // It comes back when its lease is over; others must not wait for it.
+            Err(error) => {
+                tracing::warn!(job = %id, cause = cause(&error), "a job failed and will be tried again")
+            }
         }
     }
     Ok(done + send_due(engine, transport)?)

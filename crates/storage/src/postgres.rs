@@ -64,7 +64,9 @@ impl Server {
         let url = url.replace("sslmode=verify-full", "sslmode=require");
         let mut config = Config::from_str(&url).map_err(|error| {
             // The error names the part that is wrong, never the password.
-            StoreError::Failed(format!("database_url cannot be read: {error}"))
+            StoreError::Failed(format!(
+                "database_url cannot be read: {error} (sslmode is disable, prefer, require or verify-full)"
+            ))
         })?;
         if !asked {
             let local = config.get_hosts().iter().all(is_local);

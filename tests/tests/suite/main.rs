@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
+mod documentation;
 mod isolation;
 mod licences;
 mod rfc9068;

@@ -1,5 +1,5 @@
 //! Known and unknown addresses take the same time: of interleaved pairs, the medians differ by
-//! less than 5 % or 0.5 ms, whichever is larger (`security.md` 3 in the project's rules).
+//! less than 5 % or 0.5 ms, whichever is larger.
 
 use std::time::{Duration, Instant};
 

@@ -11,12 +11,7 @@ use super::Fault;
 
 /// A refusal, as RFC 6749 has it.
 #[derive(Debug)]
-pub(crate) struct OAuthError {
-    cause: Cause,
-    /// Whether the client tried to authenticate with HTTP Basic; then a failure answers with the
-    /// matching challenge (RFC 6749 §5.2).
-    basic: bool,
-}
+pub(crate) struct OAuthError(Cause);
 
 #[derive(Debug)]
 enum Cause {
@@ -33,13 +28,13 @@ struct Body<'a> {
 
 impl From<Error> for OAuthError {
     fn from(error: Error) -> Self {
-        Self { cause: Cause::Service(error), basic: false }
+        Self(Cause::Service(error))
     }
 }
 
 impl From<Fault> for OAuthError {
     fn from(fault: Fault) -> Self {
-        Self { cause: Cause::Request(fault), basic: false }
+        Self(Cause::Request(fault))
     }
 }
 
@@ -52,14 +47,7 @@ impl std::fmt::Display for OAuthError {
 impl OAuthError {
     /// An error that the protocol layer finds by itself.
     pub(crate) const fn protocol(code: OAuthErrorCode, description: &'static str) -> Self {
-        Self { cause: Cause::Protocol(code, description), basic: false }
-    }
-
-    /// The same error, answering a request that used HTTP Basic.
-    #[must_use]
-    pub(crate) const fn answering_basic(mut self, basic: bool) -> Self {
-        self.basic = basic;
-        self
+        Self(Cause::Protocol(code, description))
     }
 
     /// The response to a method that a path does not have.
@@ -68,7 +56,7 @@ impl OAuthError {
     }
 
     fn code(&self) -> &'static str {
-        let code = match &self.cause {
+        let code = match &self.0 {
             Cause::Protocol(code, _) => *code,
             Cause::Request(Fault::NoCredential) => OAuthErrorCode::InvalidClient,
             Cause::Request(_) => OAuthErrorCode::InvalidRequest,
@@ -87,7 +75,7 @@ impl OAuthError {
     }
 
     fn description(&self) -> std::borrow::Cow<'_, str> {
-        match &self.cause {
+        match &self.0 {
             Cause::Service(error) => error.public().into(),
             Cause::Request(Fault::NoCredential) => "Client authentication failed".into(),
             Cause::Request(fault) => fault.message(),
@@ -98,8 +86,10 @@ impl OAuthError {
 
 impl ResponseError for OAuthError {
     fn status_code(&self) -> StatusCode {
-        match &self.cause {
+        match &self.0 {
             Cause::Service(error) => super::status(error.code()),
+            // RFC 6749 §5.2 knows one status for a request that cannot be understood.
+            Cause::Request(Fault::WrongType { .. }) => StatusCode::BAD_REQUEST,
             Cause::Request(fault) => fault.status(),
             Cause::Protocol(OAuthErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
             Cause::Protocol(..) => StatusCode::BAD_REQUEST,
@@ -107,7 +97,7 @@ impl ResponseError for OAuthError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Cause::Service(error) = &self.cause {
+        if let Cause::Service(error) = &self.0 {
             super::log(error);
         }
         let status = self.status_code();
@@ -116,11 +106,10 @@ impl ResponseError for OAuthError {
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::PRAGMA, "no-cache"));
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 wants a challenge with every 401; Basic is what we take.
-            let challenge = if self.basic { r#"Basic realm="keystead", charset="UTF-8""# } else { "Basic" };
-            response.insert_header((WWW_AUTHENTICATE, challenge));
+            // RFC 9110 §15.5.2 wants a challenge with every 401. Basic is what we take, and it needs a realm (RFC 7617 §2).
+            response.insert_header((WWW_AUTHENTICATE, r#"Basic realm="keystead", charset="UTF-8""#));
         }
-        if let Cause::Request(Fault::Method { allow }) = &self.cause {
+        if let Cause::Request(Fault::Method { allow }) = &self.0 {
             response.insert_header((ALLOW, allow.as_str()));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {

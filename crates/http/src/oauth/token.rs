@@ -39,23 +39,13 @@ async fn token(
     payload: Payload,
     engine: Data<Engine>,
 ) -> Result<HttpResponse, OAuthError> {
-    let basic = credentials::basic(&request)?;
-    let uses_basic = !matches!(basic, Basic::Absent);
-    answer(&request, payload, basic, &engine).await.map_err(|error| error.answering_basic(uses_basic))
-}
-
-async fn answer(
-    request: &HttpRequest,
-    payload: Payload,
-    basic: Basic,
-    engine: &Data<Engine>,
-) -> Result<HttpResponse, OAuthError> {
     // RFC 6749 §2.3.1: credentials MUST NOT be in the URI, where every proxy would log them.
     if request.query_string().contains("client_secret") {
         let message = "Credentials belong into the body or the Authorization header, not into the URL";
         return Err(OAuthError::protocol(OAuthErrorCode::InvalidRequest, message));
     }
-    let parameters = read(request, payload).await?;
+    let basic = credentials::basic(&request)?;
+    let parameters = read(&request, payload).await?;
     match parameters.grant_type.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {
@@ -70,7 +60,7 @@ async fn answer(
     let (client_id, client_secret) = client(basic, parameters.client_id, parameters.client_secret)?;
     let scope = scope.map_err(|_| Error::of(Code::InvalidScope))?;
     let request = ClientCredentials { client_id, client_secret, scope };
-    let issued = run(engine, move |engine| tokens::issue_to_app(engine, request)).await?;
+    let issued = run(&engine, move |engine| tokens::issue_to_app(engine, request)).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))

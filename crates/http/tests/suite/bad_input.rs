@@ -68,7 +68,7 @@ both_backends! {
                 let text = String::from_utf8_lossy(body).into_owned();
                 assert_eq!(post("application/json; charset=utf-8", body).problem(400), "malformed_request", "{text}");
             }
-            for body in ["null", "[]", "1", "\"x\"", r#"{"email":{}}"#, r#"{"email":["a"]}"#, r#"{"email":"a@b.example","email":"b"}"#] {
+            for body in ["null", "[]", r#"["ada@example.com","correct horse battery staple"]"#, "1", "\"x\"", r#"{"email":{}}"#, r#"{"email":["a"]}"#, r#"{"email":"a@b.example","email":"b"}"#] {
                 assert_eq!(post("application/json", body.as_bytes()).problem(422), "validation_error", "{body}");
             }
             let deep = "[".repeat(50_000);

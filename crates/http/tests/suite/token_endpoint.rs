@@ -96,9 +96,9 @@ both_backends! {
         assert_eq!(error(post("text/plain", b"x"), 415), "invalid_request");
         assert_eq!(error(keystead.post("/oauth/token").send(), 415), "invalid_request");
         assert_eq!(error(post("application/json", b"{"), 400), "invalid_request");
-        assert_eq!(error(post("application/json", b"[1]"), 422), "invalid_request");
-        assert_eq!(error(post("application/json", br#"{"grant_type":1}"#), 422), "invalid_request");
-        assert_eq!(error(post("application/json", br#"{"grant_type":"a","grant_type":"b"}"#), 422), "invalid_request");
+        assert_eq!(error(post("application/json", b"[1]"), 400), "invalid_request");
+        assert_eq!(error(post("application/json", br#"{"grant_type":1}"#), 400), "invalid_request");
+        assert_eq!(error(post("application/json", br#"{"grant_type":"a","grant_type":"b"}"#), 400), "invalid_request");
         let large = vec![b'x'; 65 * 1024];
         assert_eq!(error(post("application/x-www-form-urlencoded", &large), 413), "invalid_request");
         for path in ["/oauth/token", "/v2/oauth/token"] {

@@ -23,6 +23,21 @@ struct MailView {
     to: String,
     subject: String,
     written_at: String,
+    /// Only where mails are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+impl MailView {
+    fn new(mail: StoredMail, with_text: bool) -> Self {
+        Self {
+            id: mail.id,
+            to: mail.to,
+            subject: mail.subject,
+            written_at: mail.written_at,
+            text: with_text.then_some(mail.text),
+        }
+    }
 }
 
 impl Show for MailView {
@@ -40,15 +55,7 @@ pub(crate) fn run(config: &Config, format: Format, command: Mail) -> Result<(), 
     match command {
         Mail::List(filter) => {
             let mails = find(config, &filter)?;
-            let views: Vec<_> = mails
-                .into_iter()
-                .map(|mail| MailView {
-                    id: mail.id,
-                    to: mail.to,
-                    subject: mail.subject,
-                    written_at: mail.written_at,
-                })
-                .collect();
+            let views: Vec<_> = mails.into_iter().map(|mail| MailView::new(mail, false)).collect();
             output::list(format, &views)
         }
         Mail::Show(filter) => {
@@ -56,12 +63,16 @@ pub(crate) fn run(config: &Config, format: Format, command: Mail) -> Result<(), 
             if mails.is_empty() {
                 return Err(Failure::new("there is no such mail"));
             }
-            match (format, mails.as_slice()) {
-                (Format::Json, [mail]) if filter.latest => output::json(mail),
-                (Format::Json, mails) => output::json(&mails),
-                (Format::Text, mails) => {
-                    let texts: Vec<_> = mails.iter().map(|mail| mail.text.as_str()).collect();
-                    output::text(&texts.join("\n"))
+            if format == Format::Text {
+                let texts: Vec<_> = mails.iter().map(|mail| mail.text.as_str()).collect();
+                return output::text(&texts.join("\n"));
+            }
+            let mut views: Vec<_> = mails.into_iter().map(|mail| MailView::new(mail, true)).collect();
+            match views.pop() {
+                Some(newest) if filter.latest => output::json(&newest),
+                newest => {
+                    views.extend(newest);
+                    output::json(&views)
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Sign-ups and their codes: `security.md` 2's rules.
+//! Sign-ups and their codes.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
