@@ -2,6 +2,7 @@
 //! the test's own process, and a client for it.
 //!
 //! ```no_run
+//! # fn main() {}
 //! use keystead_testkit::{Keystead, both_backends};
 //!
 //! both_backends! {
