@@ -12,6 +12,7 @@ pub mod passwords;
 pub mod sealing;
 pub mod signing;
 pub mod tokens;
+pub mod totp;
 
 /// A fixed environment for the tests of this crate.
 #[cfg(test)]

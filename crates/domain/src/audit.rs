@@ -119,6 +119,22 @@ actions! {
     CodeRequested = "sign_up.code_requested",
     /// Somebody signed in, or tried to.
     SignIn = "session.created",
+    /// A new password was asked for by somebody who may have forgotten the old one.
+    ResetRequested = "password.reset_requested",
+    /// A password was set with a mailed code.
+    PasswordReset = "password.reset",
+    /// A user changed its own password.
+    PasswordChanged = "password.changed",
+    /// A user enrolled an authenticator app.
+    TotpEnabled = "mfa.totp_enabled",
+    /// A user removed its authenticator app.
+    TotpDisabled = "mfa.totp_disabled",
+    /// A user made new recovery codes.
+    RecoveryCodesMade = "mfa.recovery_codes_made",
+    /// A user changed its own profile.
+    ProfileChanged = "user.changed",
+    /// A user deleted itself.
+    UserDeleted = "user.deleted",
     /// Sessions were ended before their time.
     SessionsRevoked = "session.revoked",
 }

@@ -17,6 +17,7 @@ pub mod owner;
 pub mod password;
 pub mod policy;
 pub mod registration;
+pub mod second_factor;
 pub mod secret;
 pub mod session;
 pub mod slug;

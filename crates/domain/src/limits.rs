@@ -24,6 +24,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub const SIGN_UP_CODES_HOURLY: Budget = Budget { name: "sign_up_codes_hourly", max: 5, window: HOUR };
 /// Wrong sign-up codes tried for an address.
 pub const SIGN_UP_TRIES_DAILY: Budget = Budget { name: "sign_up_tries_daily", max: 20, window: DAY };
+/// Password reset codes sent to an address.
+pub const RESET_CODES_HOURLY: Budget = Budget { name: "reset_codes_hourly", max: 5, window: HOUR };
+/// Password reset codes tried for an address.
+pub const RESET_TRIES_DAILY: Budget = Budget { name: "reset_tries_daily", max: 20, window: DAY };
 /// Mails to an address, whoever asks.
 pub const MAILS_HOURLY: Budget = Budget { name: "mails_hourly", max: 5, window: HOUR };
 /// Mails to an address, whoever asks.

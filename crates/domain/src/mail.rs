@@ -15,6 +15,18 @@ pub enum Mail {
         /// The six digits.
         code: Secret<String>,
     },
+    /// The code that lets a new password be set.
+    ResetPassword {
+        /// Whose product.
+        product: Name,
+        /// The six digits.
+        code: Secret<String>,
+    },
+    /// The password was changed, by whoever could.
+    PasswordChanged {
+        /// Whose product.
+        product: Name,
+    },
     /// Somebody signed up with an address that already has an account.
     AddressTaken {
         /// Whose product.
@@ -27,6 +39,8 @@ impl Mail {
     pub const fn template(&self) -> &'static str {
         match self {
             Self::ConfirmSignUp { .. } => "confirm_sign_up",
+            Self::ResetPassword { .. } => "reset_password",
+            Self::PasswordChanged { .. } => "password_changed",
             Self::AddressTaken { .. } => "address_taken",
         }
     }
@@ -35,6 +49,8 @@ impl Mail {
     pub fn subject(&self) -> String {
         match self {
             Self::ConfirmSignUp { product, .. } => format!("Confirm your e-mail address for {product}"),
+            Self::ResetPassword { product, .. } => format!("Set a new password for {product}"),
+            Self::PasswordChanged { product } => format!("Your password for {product} was changed"),
             Self::AddressTaken { product } => format!("You already have an account at {product}"),
         }
     }
@@ -46,6 +62,16 @@ impl Mail {
                 "Your code for {product} is\n\n    {}\n\nIt is good for 10 minutes and for one use.\n\n\
                  If you did not just sign up for {product}, ignore this mail and pass the code on to nobody.\n",
                 code.expose()
+            ),
+            Self::ResetPassword { product, code } => format!(
+                "Your code to set a new password for {product} is\n\n    {}\n\nIt is good for 10 minutes and for one \
+                 use.\n\nIf you did not ask for it, ignore this mail and pass the code on to nobody: your password \
+                 stays as it is.\n",
+                code.expose()
+            ),
+            Self::PasswordChanged { product } => format!(
+                "The password of your account at {product} was just changed, and every other device was signed out.\n\n\
+                 If it was not you, set a new password with \"forgotten password\" now.\n"
             ),
             Self::AddressTaken { product } => format!(
                 "Somebody, perhaps you, tried to sign up for {product} with this address.\n\

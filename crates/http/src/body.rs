@@ -12,6 +12,7 @@ use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut};
 use futures_core::Stream as _;
 use keystead_domain::Secret;
+use keystead_domain::password::Password;
 use keystead_service::{Error, FieldError};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -104,6 +105,12 @@ impl Fields {
             self.error(field, "required", "is required");
         }
         value.map(Secret::new)
+    }
+
+    /// A password that must be there, to be checked against a stored one.
+    pub(crate) fn password(&mut self, field: &'static str, value: Option<String>) -> Option<Password> {
+        let text = self.secret(field, value)?;
+        Password::attempt(text.expose()).map_err(|error| self.refuse(field, error)).ok()
     }
 
     /// Says that a field is wrong.

@@ -23,6 +23,16 @@ pub(crate) fn post(route: Route) -> Endpoint {
     Endpoint { route: route.method(Method::POST), allow: "POST" }
 }
 
+/// Answers `PATCH`.
+pub(crate) fn patch(route: Route) -> Endpoint {
+    Endpoint { route: route.method(Method::PATCH), allow: "PATCH" }
+}
+
+/// Answers `DELETE`.
+pub(crate) fn delete(route: Route) -> Endpoint {
+    Endpoint { route: route.method(Method::DELETE), allow: "DELETE" }
+}
+
 /// Registers a path with its endpoints. `refuse` renders the 405 of the surface.
 pub(crate) fn path<const N: usize>(
     cfg: &mut ServiceConfig,

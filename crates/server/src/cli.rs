@@ -216,6 +216,14 @@ pub(crate) enum User {
         #[arg(value_name = "EMAIL|ID")]
         user: String,
     },
+    /// Remove a user's second factor and recovery codes
+    ResetMfa {
+        #[command(flatten)]
+        directory: Owned,
+        /// Its address or id
+        #[arg(value_name = "EMAIL|ID")]
+        user: String,
+    },
 }
 
 #[derive(Args)]

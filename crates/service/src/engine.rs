@@ -8,13 +8,14 @@ use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::sealing::{Sealed, Sealer};
 use keystead_crypto::signing::{Jwk, SigningKey};
-use keystead_domain::Env;
+use keystead_domain::name::Name;
 use keystead_domain::password::PasswordPolicy;
 use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::PlanName;
+use keystead_domain::{Env, Owner};
 use keystead_storage::signing_keys::StoredSigningKey;
-use keystead_storage::{Store, StoreError, UniqueKey, deployment, signing_keys};
+use keystead_storage::{Store, StoreError, UniqueKey, deployment, signing_keys, tenants};
 
 use crate::Caller;
 
@@ -58,7 +59,7 @@ pub struct Engine {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) settings: Settings,
     pub(crate) hasher: Hasher,
-    pub(crate) sealer: Sealer,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) codes: Arc<CodeKey>,
     /// The key that signs comes first.
     pub(crate) signing_keys: Vec<SigningKey>,
@@ -113,7 +114,7 @@ impl Engine {
         env: Arc<dyn Env>,
     ) -> Result<Self, StartError> {
         claim(&store, master_key)?;
-        let sealer = Sealer::new(master_key);
+        let sealer = Arc::new(Sealer::new(master_key));
         let signing_keys = load_signing_keys(&store, &sealer, &*env)?;
         let hasher = Hasher::start(
             settings.password_cost.clone(),
@@ -128,6 +129,14 @@ impl Engine {
     /// The settings.
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What the people of a directory know their product by; nothing where there is no such tenant.
+    pub(crate) fn product(&self, directory: Owner) -> Result<Option<Name>, StoreError> {
+        let Some(id) = directory.tenant() else { return Ok(None) };
+        let scope = background()?;
+        let tenant = self.store.read(|tx| tenants::find(&mut tx.platform(&scope), id))?;
+        Ok(tenant.map(|tenant| tenant.name))
     }
 
     /// Whether the database answers.

@@ -5,14 +5,20 @@
 //! Everything here blocks; call it where blocking is allowed.
 
 mod audit;
+mod budgets;
 mod caller;
 mod engine;
 mod error;
+mod reauthentication;
+mod second_factor;
 
 pub mod access;
 pub mod apps;
 pub mod file_outbox;
+pub mod mfa;
 pub mod outbox;
+pub mod passwords;
+pub mod profile;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;
@@ -24,3 +30,4 @@ pub mod worker;
 pub use caller::Caller;
 pub use engine::{Engine, MasterKeyMismatch, Prefixes, Settings, StartError, master_key_id};
 pub use error::{Code, Error, FieldError, Result};
+pub use reauthentication::Reauthentication;

@@ -7,6 +7,7 @@ use keystead_domain::policy::Action;
 use keystead_domain::session::Session;
 use keystead_domain::user::{SignInDecision, User};
 use keystead_domain::{Owner, Secret, Timestamp, TokenDigest};
+use keystead_storage::sessions::FoundSession;
 use keystead_storage::{audit, sessions};
 
 use crate::audit::Refine as _;
@@ -25,9 +26,15 @@ pub struct NewSession {
 pub struct SignedIn {
     session: Session,
     user: User,
+    mfa_enabled: bool,
 }
 
 impl SignedIn {
+    /// Whether signing in takes a second factor.
+    pub const fn mfa_enabled(&self) -> bool {
+        self.mfa_enabled
+    }
+
     /// The user.
     pub const fn user(&self) -> &User {
         &self.user
@@ -44,17 +51,33 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
     let scope = caller.allow(Action::HandleEndUsers, caller.app()?.owner())?;
     let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
     let found = engine.store.read(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
-    let (session, user) = found
-        .filter(|(session, user)| {
-            session.is_live(engine.settings.session_lifetime, now)
-                && user.may_sign_in() == SignInDecision::Allowed
+    let FoundSession { session, user, mfa_enabled } = found
+        .filter(|found| {
+            found.session.is_live(engine.settings.session_lifetime, now)
+                && found.user.may_sign_in() == SignInDecision::Allowed
         })
         .ok_or_else(|| Error::of(Code::InvalidSession))?;
     if session.needs_touch(now) {
         let id = session.id;
         engine.store.write(move |tx| sessions::touch(&mut tx.tenant(&scope), id, now))?;
     }
-    Ok(SignedIn { session, user })
+    Ok(SignedIn { session, user, mfa_enabled })
+}
+
+/// The sessions of the user whose session is presented, the newest first, each with when it ends if
+/// it is not used again.
+pub fn list(engine: &Engine, caller: &Caller, signed_in: &SignedIn) -> Result<Vec<(Session, Timestamp)>> {
+    let user = signed_in.user();
+    let scope = caller.allow(Action::HandleEndUsers, user.directory)?;
+    let (now, lifetime) = (engine.env.now(), engine.settings.session_lifetime);
+    let sessions = engine.store.read(|tx| sessions::list(&mut tx.tenant(&scope), user.id))?;
+    let live = sessions.into_iter().filter(|session| session.is_live(lifetime, now));
+    Ok(live
+        .map(|session| {
+            let expires_at = session.expires_at(lifetime);
+            (session, expires_at)
+        })
+        .collect())
 }
 
 /// Which sessions to end.

@@ -5,10 +5,12 @@ use keystead_domain::Email;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
+use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::user::{SignInDecision, User};
 use keystead_storage::{audit, registrations, sessions, users};
 
 use crate::audit::Refine as _;
+use crate::second_factor::FactorVerdict;
 use crate::sessions::NewSession;
 use crate::{Caller, Code, Engine, Error, Result};
 
@@ -18,6 +20,16 @@ pub struct PasswordSignIn {
     pub email: Email,
     /// The password.
     pub password: Password,
+    /// A code of the second factor.
+    pub second_factor: Option<TypedFactor>,
+}
+
+/// How a sign-in with the right password ends.
+pub enum SignIn {
+    /// With a session.
+    Done(User, NewSession),
+    /// With nothing yet: the user has a second factor, and no code of it was given.
+    SecondFactorRequired(User),
 }
 
 /// Signs an end user in.
@@ -25,11 +37,12 @@ pub struct PasswordSignIn {
 /// The work is the same whether or not the address is known: the same queries, one password
 /// check, one write. That the address has to be verified first is told only to whoever knows the
 /// password, of the user or of its newest sign-up.
-pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<(User, NewSession)> {
+pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<SignIn> {
     let owner = caller.app()?.owner();
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
-    let PasswordSignIn { email, password } = typed;
+    let PasswordSignIn { email, password, second_factor } = typed;
+    let factor = engine.factor_check(now);
 
     let (found, newest_sign_up) = engine.store.read(|tx| {
         let mut tenant = tx.tenant(&scope);
@@ -76,15 +89,33 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
         });
         let Some((user, _)) = still else {
             audit::insert(&mut tenant, &event.refused())?;
-            return Ok(None);
+            return Ok(Decided::Refused);
         };
+        match factor.check(&mut tenant, user.id, second_factor.as_ref())? {
+            FactorVerdict::NotEnrolled | FactorVerdict::Right => {}
+            FactorVerdict::Missing => return Ok(Decided::FactorMissing(user)),
+            FactorVerdict::Wrong => {
+                audit::insert(&mut tenant, &event.refused())?;
+                return Ok(Decided::Refused);
+            }
+        }
         if let Some(new) = rehashed {
             users::replace_password(&mut tenant, user.id, &stored, &new)?;
         }
         sessions::insert(&mut tenant, &session.of(user.id), &digest)?;
         audit::insert(&mut tenant, &event)?;
-        Ok(Some(user))
+        Ok(Decided::Done(user))
     })?;
-    let user = signed_in.ok_or_else(|| Error::of(Code::InvalidCredentials))?;
-    Ok((user, minted.shown))
+    match signed_in {
+        Decided::Done(user) => Ok(SignIn::Done(user, minted.shown)),
+        Decided::FactorMissing(user) => Ok(SignIn::SecondFactorRequired(user)),
+        Decided::Refused => Err(Error::of(Code::InvalidCredentials)),
+    }
+}
+
+/// What the transaction decided; a refusal is committed with what it has to remember.
+enum Decided {
+    Done(User),
+    FactorMissing(User),
+    Refused,
 }

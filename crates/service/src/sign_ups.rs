@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use keystead_crypto::codes::CodePurpose;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::id::{JobId, UserId};
-use keystead_domain::limits::{Budget, MAILS_DAILY, MAILS_HOURLY, SIGN_UP_CODES_HOURLY, SIGN_UP_TRIES_DAILY};
+use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY, SIGN_UP_CODES_HOURLY, SIGN_UP_TRIES_DAILY};
 use keystead_domain::mail::Mail;
 use keystead_domain::name::Name;
 use keystead_domain::password::Password;
@@ -13,13 +14,14 @@ use keystead_domain::registration::{
     PendingCode, REGISTRATION_LIFETIME, Registration, Room, TypedCode, room,
 };
 use keystead_domain::user::{User, UserStatus};
-use keystead_domain::{Email, Secret, Timestamp};
+use keystead_domain::{Email, Secret};
 use keystead_storage::jobs::{DueJob, JobKind};
 use keystead_storage::{
-    StoreError, TenantTx, UniqueKey, audit, counters, jobs, outbox, registrations, sessions, tenants, users,
+    StoreError, UniqueKey, audit, counters, jobs, outbox, registrations, sessions, users,
 };
 
 use crate::audit::Refine as _;
+use crate::budgets::within;
 use crate::sessions::{Minted, NewSession};
 use crate::users::weak_password;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -59,7 +61,7 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
 
     let (now, env) = (engine.env.now(), &*engine.env);
     let id = UserId::mint(now, env);
-    let (code, mac) = engine.codes.mint_sign_up(id, env);
+    let (code, mac) = engine.codes.mint(CodePurpose::SignUp, id, env);
     let confirm = engine.compose(&email, &Mail::ConfirmSignUp { product: product.clone(), code }, now);
     let taken = engine.compose(&email, &Mail::AddressTaken { product }, now);
     let event = engine.event(caller, owner, AuditAction::SignUpReceived, now).on(id);
@@ -97,21 +99,6 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
     Ok(PendingSignUp { user_id: id, email })
 }
 
-/// Counts one more of each for this address; whether all budgets had room.
-fn within(
-    tx: &mut TenantTx<'_>,
-    budgets: &[Budget],
-    email: &Email,
-    now: Timestamp,
-) -> std::result::Result<bool, StoreError> {
-    for budget in budgets {
-        if !counters::take(tx, *budget, email.key(), now)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 /// Completes a sign-up: the user exists from now on, with the name and password of the
 /// registration that the code was mailed for, and is signed in. Wrong, expired, spent and
 /// tried-out codes are refused alike.
@@ -136,7 +123,9 @@ pub fn verify_email(
         }
         let tried = registrations::take_try(&mut tenant, &email, now)?;
         let matching = tried.into_iter().find(|registration| match (&registration.code, &code) {
-            (Some(pending), Some(typed)) => pending.mac.matches(&codes.typed_sign_up(registration.id, typed)),
+            (Some(pending), Some(typed)) => {
+                pending.mac.matches(&codes.typed(CodePurpose::SignUp, registration.id, typed))
+            }
             _ => false,
         });
         // A user can have been made since the code was mailed; its own sign-up is not this one.
@@ -193,24 +182,17 @@ pub fn resend_code(engine: &Engine, caller: &Caller, email: Email) -> Result<()>
 /// Mails a new code for the newest sign-up of an address, in place of that sign-up's old code. A
 /// verified or unknown address gets none.
 pub(crate) fn do_resend(engine: &Engine, job: DueJob) -> Result<()> {
-    let system = Caller::system();
-    let scope = system.allow(Action::HandleEndUsers, job.directory)?;
-    let platform = system.allow_platform(keystead_domain::policy::PlatformAction::RunBackgroundWork)?;
+    let scope = Caller::system().allow(Action::HandleEndUsers, job.directory)?;
     let now = engine.env.now();
-    let (newest, product) = engine.store.read(|tx| {
-        let newest =
-            registrations::list_by_email(&mut tx.tenant(&scope), &job.email, now)?.into_iter().next();
-        let tenant = match job.directory.tenant() {
-            Some(id) => tenants::find(&mut tx.platform(&platform), id)?,
-            None => None,
-        };
-        Ok((newest, tenant.map(|tenant| tenant.name)))
+    let newest = engine.store.read(|tx| {
+        let waiting = registrations::list_by_email(&mut tx.tenant(&scope), &job.email, now)?;
+        Ok(waiting.into_iter().next())
     })?;
-    let (Some(newest), Some(product)) = (newest, product) else {
+    let (Some(newest), Some(product)) = (newest, engine.product(job.directory)?) else {
         engine.store.write(move |tx| jobs::finish(&mut tx.tenant(&scope), job.id))?;
         return Ok(());
     };
-    let (code, mac) = engine.codes.mint_sign_up(newest.id, &*engine.env);
+    let (code, mac) = engine.codes.mint(CodePurpose::SignUp, newest.id, &*engine.env);
     let mail = engine.compose(&newest.email, &Mail::ConfirmSignUp { product, code }, now);
     engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);

@@ -7,7 +7,7 @@ use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
 use keystead_domain::user::{User, UserStatus};
 use keystead_domain::{Email, Owner, Secret};
-use keystead_storage::{StoreError, UniqueKey, audit, registrations, users};
+use keystead_storage::{StoreError, UniqueKey, audit, registrations, second_factors, users};
 
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -91,6 +91,22 @@ fn missing() -> Error {
 pub fn list(engine: &Engine, caller: &Caller, directory: Owner) -> Result<Vec<User>> {
     let scope = caller.allow(Action::ManageUsers, directory)?;
     Ok(engine.store.read(|tx| users::list(&mut tx.tenant(&scope)))?)
+}
+
+/// Removes a user's second factor and recovery codes, for whoever lost both. Whether there was one.
+pub fn reset_mfa(engine: &Engine, caller: &Caller, user: &User) -> Result<bool> {
+    let scope = caller.allow(Action::ManageUsers, user.directory)?;
+    let now = engine.env.now();
+    let event = engine.event(caller, user.directory, AuditAction::TotpDisabled, now).on(user.id);
+    let id = user.id;
+    Ok(engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        let had = second_factors::remove(&mut tenant, id)?;
+        if had {
+            audit::insert(&mut tenant, &event)?;
+        }
+        Ok(had)
+    })?)
 }
 
 /// Why a password was not taken, as a field's error.

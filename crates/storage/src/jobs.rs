@@ -16,17 +16,22 @@ use crate::{PlatformTx, StoreError, TenantTx};
 pub enum JobKind {
     /// Mail a new code for the newest sign-up of an address, if there is one.
     ResendSignUpCode,
+    /// Mail a code to set a new password with, if the address has a user.
+    MailResetCode,
 }
 
 impl JobKind {
+    const ALL: [Self; 2] = [Self::ResendSignUpCode, Self::MailResetCode];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::ResendSignUpCode => "resend_sign_up_code",
+            Self::MailResetCode => "mail_reset_code",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        (text == Self::ResendSignUpCode.as_str()).then_some(Self::ResendSignUpCode)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

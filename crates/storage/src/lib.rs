@@ -30,6 +30,8 @@ pub mod jobs;
 pub mod locate;
 pub mod outbox;
 pub mod registrations;
+pub mod reset_codes;
+pub mod second_factors;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tenants;

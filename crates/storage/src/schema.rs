@@ -153,4 +153,32 @@ table! {
     }
 }
 
-allow_tables_to_appear_in_same_query!(tenants, apps, app_secrets, users, sessions);
+table! {
+    totp (directory, user_id) {
+        directory -> Text,
+        user_id -> Text,
+        secret -> Nullable<Binary>,
+        last_step -> Nullable<BigInt>,
+        pending_secret -> Nullable<Binary>,
+    }
+}
+
+table! {
+    recovery_codes (directory, user_id, mac) {
+        directory -> Text,
+        user_id -> Text,
+        mac -> Binary,
+    }
+}
+
+table! {
+    reset_codes (directory, user_id) {
+        directory -> Text,
+        user_id -> Text,
+        mac -> Binary,
+        expires_at -> BigInt,
+        tries_left -> Integer,
+    }
+}
+
+allow_tables_to_appear_in_same_query!(tenants, apps, app_secrets, users, sessions, totp);

@@ -1,5 +1,6 @@
 //! Sessions of a directory's users.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use keystead_domain::id::{SessionId, UserId};
 use keystead_domain::session::{Session, UserAgent};
@@ -7,7 +8,7 @@ use keystead_domain::user::User;
 use keystead_domain::{Timestamp, TokenDigest};
 
 use crate::row::Reading;
-use crate::schema::{sessions, users};
+use crate::schema::{sessions, totp, users};
 use crate::users::UserRow;
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -59,22 +60,62 @@ pub fn insert(tx: &mut TenantTx<'_>, session: &Session, digest: &TokenDigest) ->
     Ok(())
 }
 
-/// The directory's session with this token, and its user.
+/// A session, whose it is, and whether that user has a second factor.
+pub struct FoundSession {
+    /// The session.
+    pub session: Session,
+    /// Whose.
+    pub user: User,
+    /// Whether signing in takes a second factor.
+    pub mfa_enabled: bool,
+}
+
+/// The directory's session with this token.
 pub fn find_by_digest(
     tx: &mut TenantTx<'_>,
     digest: &TokenDigest,
-) -> Result<Option<(Session, User)>, StoreError> {
+) -> Result<Option<FoundSession>, StoreError> {
     let directory = sessions::directory.eq(tx.key());
-    let row: Option<(SessionRow, UserRow)> = on!(tx, |conn| sessions::table
+    let with_totp = exists(
+        totp::table
+            .filter(totp::directory.eq(sessions::directory))
+            .filter(totp::user_id.eq(sessions::user_id))
+            .filter(totp::secret.is_not_null()),
+    );
+    let row: Option<(SessionRow, UserRow, bool)> = on!(tx, |conn| sessions::table
         .inner_join(
-            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)),)
+            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)))
         )
         .filter(sessions::digest.eq(digest.as_bytes().as_slice()))
         .filter(directory)
-        .select((SessionRow::as_select(), UserRow::as_select()))
+        .select((SessionRow::as_select(), UserRow::as_select(), with_totp))
         .first(conn)
         .optional())?;
-    row.map(|(session, user)| Ok((Session::try_from(session)?, User::try_from(user)?))).transpose()
+    row.map(|(session, user, mfa_enabled)| {
+        Ok(FoundSession { session: session.try_into()?, user: user.try_into()?, mfa_enabled })
+    })
+    .transpose()
+}
+
+/// The sessions of `user`, the newest first.
+pub fn list(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<Session>, StoreError> {
+    let directory = sessions::directory.eq(tx.key());
+    let rows: Vec<SessionRow> = on!(tx, |conn| SessionRow::query()
+        .filter(directory)
+        .filter(sessions::user_id.eq(user.to_string()))
+        .order(sessions::id.desc())
+        .load(conn))?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// Ends all sessions of `user` but one; returns how many.
+pub fn remove_others(tx: &mut TenantTx<'_>, user: UserId, kept: SessionId) -> Result<usize, StoreError> {
+    let directory = sessions::directory.eq(tx.key());
+    Ok(on!(tx, |conn| diesel::delete(sessions::table)
+        .filter(directory)
+        .filter(sessions::user_id.eq(user.to_string()))
+        .filter(sessions::id.ne(kept.to_string()))
+        .execute(conn))?)
 }
 
 /// Remembers that a session was used.

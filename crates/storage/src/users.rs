@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use keystead_domain::id::UserId;
+use keystead_domain::name::Name;
 use keystead_domain::user::{PasswordHash, User};
 use keystead_domain::{Email, Timestamp};
 
@@ -101,4 +102,47 @@ pub fn replace_password(
         .set(users::password_hash.eq(new.as_phc()))
         .execute(conn))?;
     Ok(changed == 1)
+}
+
+/// The password hash of one of the directory's users.
+pub fn find_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<Option<PasswordHash>, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let hash: Option<Option<String>> =
+        on!(tx, |conn| users::table.find(key).select(users::password_hash).first(conn).optional())?;
+    Ok(hash.flatten().map(PasswordHash::new))
+}
+
+/// Sets a password whatever it was, for an address that was just proven to be the user's.
+pub fn reset_password(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    new: &PasswordHash,
+    verified_at: Timestamp,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .set((
+            users::password_hash.eq(new.as_phc()),
+            users::email_verified_at.eq(Some(verified_at.as_micros()))
+        ))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Changes what a user calls itself.
+pub fn rename(tx: &mut TenantTx<'_>, user: UserId, name: Option<&Name>) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .set(users::name.eq(name.map(Name::as_str)))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Removes a user with its sessions and credentials, if the password that was checked still stands.
+pub fn remove(tx: &mut TenantTx<'_>, user: UserId, checked: &PasswordHash) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let removed = on!(tx, |conn| diesel::delete(users::table.find(key))
+        .filter(users::password_hash.eq(checked.as_phc()))
+        .execute(conn))?;
+    Ok(removed == 1)
 }

@@ -13,12 +13,14 @@
 //! }
 //! ```
 
+mod authenticator;
 mod client;
 mod database;
 mod deployment;
 mod env;
 pub mod postgres;
 
+pub use authenticator::totp_code;
 pub use client::{Answer, Call};
 pub use database::TestDatabase;
 pub use deployment::{Keystead, Mailbox, TestTenant};

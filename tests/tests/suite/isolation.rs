@@ -38,6 +38,27 @@ both_backends! {
             assert_eq!(revoke.send().problem(401), "invalid_session");
         }
 
+        post(&theirs, "/v2/auth/password-reset/request", json!({"email": ADA})).expect(202);
+        keystead.deliver();
+        assert_eq!(keystead.mailbox.to(ADA).len(), 1);
+        post(&mine, "/v2/auth/password-reset/request", json!({"email": ADA})).expect(202);
+        let reset = json!({"email": ADA, "code": keystead.code_for(ADA), "new_password": "a stranger's new one"});
+        assert_eq!(post(&theirs, "/v2/auth/password-reset/confirm", reset).problem(422), "invalid_code");
+        for (method, path) in [
+            ("GET", "/v2/auth/sessions"),
+            ("PATCH", "/v2/auth/me"),
+            ("DELETE", "/v2/auth/me"),
+            ("POST", "/v2/auth/password/change"),
+            ("POST", "/v2/auth/mfa/totp/enroll"),
+            ("POST", "/v2/auth/mfa/totp/confirm"),
+            ("POST", "/v2/auth/mfa/totp/disable"),
+            ("POST", "/v2/auth/mfa/recovery-codes"),
+        ] {
+            let body = json!({"current_password": PASSWORD, "new_password": "a stranger's new one", "name": "Eve", "code": "1"});
+            let answer = keystead.request(method, path).bearer(&theirs).session(session).json(&body).send();
+            assert_eq!(answer.problem(401), "invalid_session", "{method} {path}");
+        }
+
         // Their own user of the same address is somebody else, before and after.
         post(&theirs, "/v2/auth/signup", json!({"email": ADA, "password": "an entirely different one"})).expect(201);
         let their_code = keystead.code_for(ADA);

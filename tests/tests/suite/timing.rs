@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use keystead_domain::Secret;
 use keystead_domain::password::Password;
 use keystead_domain::registration::TypedCode;
+use keystead_service::passwords;
 use keystead_service::sign_ins::{self, PasswordSignIn};
 use keystead_service::sign_ups::{self, SignUp};
 use keystead_testkit::{Keystead, both_backends};
@@ -57,7 +58,7 @@ both_backends! {
         }
         let sign_in = |email: String| {
             let password = Password::attempt("a wrong password").unwrap();
-            assert!(sign_ins::with_password(engine, &app, PasswordSignIn { email: email.parse().unwrap(), password }).is_err());
+            assert!(sign_ins::with_password(engine, &app, PasswordSignIn { email: email.parse().unwrap(), password, second_factor: None }).is_err());
         };
         let sign_up = |email: String| {
             let password = Secret::new("another passphrase".to_owned());
@@ -67,8 +68,20 @@ both_backends! {
         let verify = |email: String| {
             assert!(sign_ups::verify_email(engine, &app, email.parse().unwrap(), TypedCode::parse("000000")).is_err());
         };
-        let operations: [(&str, &dyn Fn(String)); 4] =
-            [("sign-in", &sign_in), ("resend", &resend), ("verify", &verify), ("sign-up", &sign_up)];
+        let request = |email: String| passwords::request_reset(engine, &app, email.parse().unwrap()).unwrap();
+        let reset = |email: String| {
+            let new = Secret::new("another passphrase".to_owned());
+            let code = TypedCode::parse("000000");
+            assert!(passwords::confirm_reset(engine, &app, email.parse().unwrap(), code, new).is_err());
+        };
+        let operations: [(&str, &dyn Fn(String)); 6] = [
+            ("sign-in", &sign_in),
+            ("resend", &resend),
+            ("verify", &verify),
+            ("reset request", &request),
+            ("reset", &reset),
+            ("sign-up", &sign_up),
+        ];
         for (name, operation) in operations {
             alike(|n| operation(known(n)), |n| operation(unknown(n))).unwrap_or_else(|times| panic!("{name}: {times}"));
         }

@@ -3,6 +3,9 @@
 
 mod apps;
 mod call;
+mod mfa;
+mod passwords;
+mod profile;
 mod sessions;
 mod sign_ins;
 mod sign_ups;
@@ -23,6 +26,9 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .configure(sign_ups::routes)
             .configure(sign_ins::routes)
             .configure(sessions::routes)
+            .configure(profile::routes)
+            .configure(passwords::routes)
+            .configure(mfa::routes)
             .default_service(web::to(async || -> Result<&str, Problem> { Err(Fault::NoSuchPath.into()) })),
     );
 }

@@ -1,4 +1,4 @@
-//! What a signed-in end user sees of itself, and signing out: `me`, `sessions/revoke`.
+//! An end user's sessions: `sessions`, `sessions/revoke`.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Json, ServiceConfig};
@@ -13,30 +13,36 @@ use crate::error::Problem;
 use crate::resource::{get, path, post};
 use crate::run;
 
-/// The end user, and the app that asks.
 #[derive(Serialize)]
-struct MeAnswer {
-    user_id: String,
-    email: String,
-    email_verified: bool,
-    name: Option<String>,
-    mfa_enabled: bool,
-    app_id: String,
-    created_at: String,
+struct SessionsAnswer {
+    sessions: Vec<ListedSession>,
 }
 
-async fn me(call: UserCall) -> Result<Json<MeAnswer>, Problem> {
-    let app = call.caller.app().map_err(Error::from)?;
-    let user = call.signed_in.user();
-    Ok(Json(MeAnswer {
-        user_id: user.id.to_string(),
-        email: user.email.to_string(),
-        email_verified: user.email_verified_at.is_some(),
-        name: user.name.as_ref().map(ToString::to_string),
-        mfa_enabled: false,
-        app_id: app.id.to_string(),
-        created_at: instant(user.created_at),
-    }))
+#[derive(Serialize)]
+struct ListedSession {
+    session_id: String,
+    current: bool,
+    created_at: String,
+    last_seen_at: String,
+    expires_at: String,
+    ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+async fn list(call: UserCall) -> Result<Json<SessionsAnswer>, Problem> {
+    let UserCall { caller, signed_in, engine, .. } = call;
+    let presented = signed_in.session_id();
+    let sessions = run(&engine, move |engine| sessions::list(engine, &caller, &signed_in)).await?;
+    let listed = sessions.into_iter().map(|(session, expires_at)| ListedSession {
+        session_id: session.id.to_string(),
+        current: session.id == presented,
+        created_at: instant(session.created_at),
+        last_seen_at: instant(session.last_seen_at),
+        expires_at: instant(expires_at),
+        ip: session.ip.map(|ip| ip.to_string()),
+        user_agent: session.user_agent.map(|agent| agent.as_str().to_owned()),
+    });
+    Ok(Json(SessionsAnswer { sessions: listed.collect() }))
 }
 
 #[derive(Deserialize)]
@@ -74,6 +80,6 @@ async fn revoke(call: UserCall<RevokeBody>) -> Result<HttpResponse, Problem> {
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    path(cfg, "/auth/me", [get(web::to(me))], Problem::method_not_allowed);
+    path(cfg, "/auth/sessions", [get(web::to(list))], Problem::method_not_allowed);
     path(cfg, "/auth/sessions/revoke", [post(web::to(revoke))], Problem::method_not_allowed);
 }

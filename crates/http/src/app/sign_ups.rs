@@ -99,12 +99,13 @@ async fn verify_email(call: AppCall<VerifyBody>) -> Result<Json<VerifyAnswer>, P
     }))
 }
 
+/// An address, and nothing else.
 #[derive(Deserialize)]
-struct ResendBody {
+pub(super) struct EmailBody {
     email: Option<String>,
 }
 
-impl JsonBody for ResendBody {
+impl JsonBody for EmailBody {
     type Command = Email;
 
     fn parse(self) -> Result<Email, Error> {
@@ -114,15 +115,16 @@ impl JsonBody for ResendBody {
     }
 }
 
+/// Says the same whether or not a code is on its way.
 #[derive(Serialize)]
-struct ResendAnswer {
-    otp_sent: bool,
+pub(super) struct OtpSentAnswer {
+    pub(super) otp_sent: bool,
 }
 
-async fn resend_otp(call: AppCall<ResendBody>) -> Result<HttpResponse, Problem> {
+async fn resend_otp(call: AppCall<EmailBody>) -> Result<HttpResponse, Problem> {
     let AppCall { caller, body, engine } = call;
     run(&engine, move |engine| sign_ups::resend_code(engine, &caller, body)).await?;
-    Ok(HttpResponse::Accepted().json(ResendAnswer { otp_sent: true }))
+    Ok(HttpResponse::Accepted().json(OtpSentAnswer { otp_sent: true }))
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::token;
 
 /// Every path, with the methods that it answers to.
-const PATHS: [(&str, &[&str]); 11] = [
+const PATHS: [(&str, &[&str]); 20] = [
     ("/health/live", &["GET", "HEAD"]),
     ("/health/ready", &["GET", "HEAD"]),
     ("/.well-known/jwks.json", &["GET", "HEAD"]),
@@ -17,16 +17,43 @@ const PATHS: [(&str, &[&str]); 11] = [
     ("/v2/auth/verify-email", &["POST"]),
     ("/v2/auth/resend-otp", &["POST"]),
     ("/v2/auth/login", &["POST"]),
-    ("/v2/auth/me", &["GET", "HEAD"]),
+    ("/v2/auth/me", &["GET", "HEAD", "PATCH", "DELETE"]),
+    ("/v2/auth/sessions", &["GET", "HEAD"]),
+    ("/v2/auth/sessions/revoke", &["POST"]),
+    ("/v2/auth/password-reset/request", &["POST"]),
+    ("/v2/auth/password-reset/confirm", &["POST"]),
+    ("/v2/auth/password/change", &["POST"]),
+    ("/v2/auth/mfa/totp/enroll", &["POST"]),
+    ("/v2/auth/mfa/totp/confirm", &["POST"]),
+    ("/v2/auth/mfa/totp/disable", &["POST"]),
+    ("/v2/auth/mfa/recovery-codes", &["POST"]),
 ];
 
-const JSON_PATHS: [&str; 4] =
-    ["/v2/auth/signup", "/v2/auth/verify-email", "/v2/auth/resend-otp", "/v2/auth/login"];
+/// Those that an app calls with JSON.
+const JSON_PATHS: [&str; 6] = [
+    "/v2/auth/signup",
+    "/v2/auth/verify-email",
+    "/v2/auth/resend-otp",
+    "/v2/auth/login",
+    "/v2/auth/password-reset/request",
+    "/v2/auth/password-reset/confirm",
+];
+
+/// Those that it calls with JSON for a signed-in end user.
+const SESSION_PATHS: [(&str, &str); 7] = [
+    ("PATCH", "/v2/auth/me"),
+    ("DELETE", "/v2/auth/me"),
+    ("POST", "/v2/auth/password/change"),
+    ("POST", "/v2/auth/mfa/totp/enroll"),
+    ("POST", "/v2/auth/mfa/totp/confirm"),
+    ("POST", "/v2/auth/mfa/totp/disable"),
+    ("POST", "/v2/auth/mfa/recovery-codes"),
+];
 
 both_backends! {
     fn every_other_method_is_405_with_allow(database: TestDatabase) {
         let keystead = Keystead::on(&database);
-        for (path, methods) in PATHS.into_iter().chain([("/v2/auth/sessions/revoke", &["POST"][..])]) {
+        for (path, methods) in PATHS {
             for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
                 let answer = keystead.request(method, path).send();
                 if methods.contains(&method) {
@@ -52,6 +79,39 @@ both_backends! {
                 assert_eq!(answer.problem(401), "invalid_token", "{path}");
             }
         }
+    }
+
+    fn a_session_comes_before_the_body_and_bad_bodies_change_nothing(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let acme = keystead.tenant("Acme");
+        let token = token(&keystead, &acme);
+        let post = |path: &str, body: Value| keystead.post(path).bearer(&token).json(&body).send();
+        post("/v2/auth/signup", json!({"email": "ada@example.com", "password": "correct horse battery staple"})).expect(201);
+        let code = keystead.code_for("ada@example.com");
+        let session = post("/v2/auth/verify-email", json!({"email": "ada@example.com", "code": code})).expect(200);
+        let session = session["session_token"].as_str().unwrap();
+        let mailed = keystead.mailbox.len();
+        for (method, path) in SESSION_PATHS {
+            let call = || keystead.request(method, path).bearer(&token);
+            assert_eq!(call().body("text/plain", "x").send().problem(401), "invalid_session", "{path}");
+            let call = || call().session(session);
+            assert_eq!(call().body("text/plain", "{}").send().problem(415), "unsupported_media_type", "{path}");
+            assert_eq!(call().body("application/json", "{").send().problem(400), "malformed_request", "{path}");
+            assert_eq!(call().body("application/json", vec![b' '; 70_000]).send().problem(413), "payload_too_large", "{path}");
+            for body in [json!([]), json!({}), json!({"current_password": 1, "code": 1}), json!({"current_password": "x".repeat(10_000), "code": {}})] {
+                let status = call().json(&body).send();
+                assert_eq!(status.problem(422), "validation_error", "{path} {body}");
+            }
+            for strange in ["\0", "💥", "wrong"] {
+                let body = json!({"current_password": strange, "new_password": strange, "totp_code": strange, "code": strange, "name": strange});
+                let answer = call().json(&body).send();
+                assert!((400..500).contains(&answer.status), "{path} {answer:?}");
+            }
+        }
+        let me = keystead.get("/v2/auth/me").bearer(&token).session(session).send().expect(200);
+        assert_eq!((&me["name"], &me["mfa_enabled"]), (&Value::Null, &json!(false)));
+        keystead.deliver();
+        assert_eq!(keystead.mailbox.len(), mailed, "nothing happened");
     }
 
     fn what_is_not_json_is_refused_as_what_it_is(database: TestDatabase) {

@@ -4,6 +4,7 @@
 
 mod app_api;
 mod bad_input;
+mod end_users;
 mod health;
 mod token_endpoint;
 

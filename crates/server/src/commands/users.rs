@@ -2,11 +2,11 @@
 
 use std::io::BufRead as _;
 
-use keystead_domain::Secret;
 use keystead_domain::id::UserId;
 use keystead_domain::user::User;
-use keystead_service::Caller;
+use keystead_domain::{Owner, Secret};
 use keystead_service::users::{self, NewUser};
+use keystead_service::{Caller, Engine};
 use serde::Serialize;
 
 use super::{Context, owned};
@@ -75,18 +75,26 @@ pub(crate) fn run(context: &Context, command: cli::User) -> Result<(), Failure> 
         }
         cli::User::Show { directory, user } => {
             let directory = owned::resolve(engine, &directory)?;
-            let found = match user.parse::<UserId>() {
-                Ok(id) => users::show(engine, &host, directory, id)?,
-                Err(_) => {
-                    let email = user.parse().map_err(|_| {
-                        Failure::new(format!("{user} is neither an e-mail address nor a user's id"))
-                    })?;
-                    users::show_by_email(engine, &host, directory, &email)?
-                }
-            };
-            output::one(context.format, &UserView::from(found))
+            output::one(context.format, &UserView::from(find(engine, &host, directory, &user)?))
+        }
+        cli::User::ResetMfa { directory, user } => {
+            let directory = owned::resolve(engine, &directory)?;
+            let user = find(engine, &host, directory, &user)?;
+            users::reset_mfa(engine, &host, &user)?;
+            output::one(context.format, &UserView::from(user))
         }
     }
+}
+
+/// The directory's user with this address or id.
+fn find(engine: &Engine, host: &Caller, directory: Owner, user: &str) -> Result<User, Failure> {
+    if let Ok(id) = user.parse::<UserId>() {
+        return Ok(users::show(engine, host, directory, id)?);
+    }
+    let email = user
+        .parse()
+        .map_err(|_| Failure::new(format!("{user} is neither an e-mail address nor a user's id")))?;
+    Ok(users::show_by_email(engine, host, directory, &email)?)
 }
 
 fn first_line_of_stdin() -> Result<Secret<String>, Failure> {

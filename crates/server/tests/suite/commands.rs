@@ -72,6 +72,9 @@ both_backends! {
         assert_eq!(host.run(&["user", "list", "--platform", "--json"]).json(), json!([]));
         assert_eq!(host.run(&["user", "show", "--platform", "ada@example.com"]).code, 1);
 
+        assert_eq!(host.run(&["user", "reset-mfa", "--tenant", "acme", "ada@example.com", "--json"]).json(), ada);
+        assert_eq!(host.run(&["user", "reset-mfa", "--tenant", "acme", "bob@example.com"]).code, 1);
+
         let operator = ["user", "create", "--platform", "--email", "op@example.com", "--password-stdin", "--operator", "--json"];
         assert_eq!(host.run_with(&operator, PASSWORD).json()["role"], "operator");
 

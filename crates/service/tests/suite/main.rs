@@ -5,6 +5,9 @@
 mod apps;
 mod engine;
 mod mail;
+mod mfa;
+mod passwords;
+mod profile;
 mod sessions;
 mod sign_ins;
 mod sign_ups;

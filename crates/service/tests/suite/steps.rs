@@ -3,11 +3,12 @@
 use keystead_domain::Secret;
 use keystead_domain::password::Password;
 use keystead_domain::registration::TypedCode;
+use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::user::User;
-use keystead_service::sessions::NewSession;
-use keystead_service::sign_ins::{self, PasswordSignIn};
+use keystead_service::sessions::{self, NewSession, SignedIn};
+use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use keystead_service::sign_ups::{self, PendingSignUp, SignUp};
-use keystead_service::{Caller, Code, Error};
+use keystead_service::{Caller, Code, Error, Reauthentication};
 use keystead_testkit::Keystead;
 
 pub(crate) const ADA: &str = "ada@example.com";
@@ -34,15 +35,46 @@ pub(crate) fn verify(
     sign_ups::verify_email(&keystead.engine, caller, email.parse().unwrap(), TypedCode::parse(code))
 }
 
+/// Signs in without a second factor.
 pub(crate) fn sign_in(
     keystead: &Keystead,
     caller: &Caller,
     email: &str,
     password: &str,
 ) -> Result<(User, NewSession), Error> {
-    let typed =
-        PasswordSignIn { email: email.parse().unwrap(), password: Password::attempt(password).unwrap() };
+    match sign_in_with(keystead, caller, email, password, None)? {
+        SignIn::Done(user, session) => Ok((user, session)),
+        SignIn::SecondFactorRequired(_) => panic!("a second factor is required"),
+    }
+}
+
+/// Signs in with a code of a second factor.
+pub(crate) fn sign_in_with(
+    keystead: &Keystead,
+    caller: &Caller,
+    email: &str,
+    password: &str,
+    code: Option<&str>,
+) -> Result<SignIn, Error> {
+    let typed = PasswordSignIn {
+        email: email.parse().unwrap(),
+        password: Password::attempt(password).unwrap(),
+        second_factor: code.map(TypedFactor::read),
+    };
     sign_ins::with_password(&keystead.engine, caller, typed)
+}
+
+/// The session behind a token.
+pub(crate) fn signed_in(keystead: &Keystead, caller: &Caller, session: &NewSession) -> SignedIn {
+    sessions::authenticate(&keystead.engine, caller, &session.token).unwrap()
+}
+
+/// What a user types to prove itself again.
+pub(crate) fn proof(password: &str, code: Option<&str>) -> Reauthentication {
+    Reauthentication {
+        password: Password::attempt(password).unwrap(),
+        second_factor: code.map(TypedFactor::read),
+    }
 }
 
 /// A verified end user.

@@ -5,9 +5,10 @@ use keystead_crypto::env::SystemEnv;
 use keystead_domain::app::{App, AppSecret};
 use keystead_domain::id::{AppId, AppSecretId, JobId};
 use keystead_domain::registration::{CodeMac, PendingCode};
+use keystead_domain::second_factor::TotpStep;
 use keystead_domain::user::PasswordHash;
 use keystead_domain::{Owner, TokenDigest};
-use keystead_storage::{apps, jobs, locate, registrations, sessions, users};
+use keystead_storage::{apps, jobs, locate, registrations, reset_codes, second_factors, sessions, users};
 use keystead_testkit::both_backends;
 
 use crate::rows::{NOW, registration, scope, session, tenant, user};
@@ -35,6 +36,7 @@ both_backends! {
         let secret =
             AppSecret { id: AppSecretId::mint(NOW, &SystemEnv), digest, created_at: NOW, last_used_at: None };
         let secret_id = secret.id;
+        let mac = CodeMac::from_bytes([5; 32]);
         {
             let (ada, signed_in, waiting, hash, app) =
                 (ada.clone(), signed_in.clone(), waiting.clone(), hash.clone(), app.clone());
@@ -45,7 +47,12 @@ both_backends! {
                 registrations::insert(&mut rows, &waiting)?;
                 jobs::insert(&mut rows, job, jobs::JobKind::ResendSignUpCode, &ada.email, NOW)?;
                 apps::insert(&mut rows, &app)?;
-                apps::insert_secret(&mut rows, &app, &secret)
+                apps::insert_secret(&mut rows, &app, &secret)?;
+                second_factors::set_pending_totp(&mut rows, ada.id, &[1])?;
+                second_factors::activate_totp(&mut rows, ada.id, &[1], TotpStep::from_number(1))?;
+                second_factors::set_pending_totp(&mut rows, ada.id, &[2])?;
+                second_factors::replace_recovery_codes(&mut rows, ada.id, &[mac])?;
+                reset_codes::replace(&mut rows, ada.id, &PendingCode::sent(mac, NOW))
             }).unwrap();
         }
 
@@ -54,6 +61,19 @@ both_backends! {
             store.write(move |tx| {
                 let mut rows = tx.tenant(&stranger);
                 assert!(users::find(&mut rows, ada.id)?.is_none());
+                assert!(users::find_password(&mut rows, ada.id)?.is_none());
+                assert!(!users::rename(&mut rows, ada.id, None)?);
+                assert!(!users::reset_password(&mut rows, ada.id, &hash, NOW)?);
+                assert!(!users::remove(&mut rows, ada.id, &hash)?);
+                assert!(sessions::list(&mut rows, ada.id)?.is_empty());
+                assert_eq!(sessions::remove_others(&mut rows, ada.id, keystead_domain::id::Id::from_uuid(Default::default()))?, 0);
+                assert!(second_factors::find_totp(&mut rows, ada.id)?.secret.is_none());
+                assert!(!second_factors::spend_totp_step(&mut rows, ada.id, TotpStep::from_number(9))?);
+                assert!(!second_factors::activate_totp(&mut rows, ada.id, &[2], TotpStep::from_number(9))?);
+                assert!(!second_factors::consume_recovery_code(&mut rows, ada.id, &mac)?);
+                assert!(!second_factors::remove(&mut rows, ada.id)?);
+                assert!(reset_codes::take_try(&mut rows, ada.id, NOW)?.is_none());
+                assert!(!reset_codes::consume(&mut rows, ada.id)?);
                 assert!(users::find_by_email(&mut rows, &ada.email)?.is_none());
                 assert!(users::list(&mut rows)?.is_empty());
                 assert!(!users::replace_password(&mut rows, ada.id, &hash, &hash)?);
@@ -76,10 +96,13 @@ both_backends! {
             let client = locate::client(tx, &app.client_id)?.unwrap();
             assert_eq!(client.secrets[0].last_used_at, None);
             let mut rows = tx.tenant(&mine);
-            let (found, of) = sessions::find_by_digest(&mut rows, &digest)?.unwrap();
+            let found = sessions::find_by_digest(&mut rows, &digest)?.unwrap();
+            let (found, of) = (found.session, found.user);
             assert_eq!((found.last_seen_at, found.ip, of.id), (NOW, signed_in.ip, ada.id));
             let still = registrations::list_by_email(&mut rows, &waiting.email, NOW)?;
             assert_eq!(still[0].code.as_ref().map(|code| code.tries_left), Some(5));
+            assert!(second_factors::find_totp(&mut rows, ada.id)?.secret.is_some());
+            assert!(users::find(&mut rows, ada.id)?.unwrap().name.is_some());
             Ok(())
         }).unwrap();
     }

@@ -1,0 +1,111 @@
+//! A signed-in end user itself: `GET`, `PATCH` and `DELETE` on `me`.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Json, ServiceConfig};
+use keystead_domain::name::Name;
+use keystead_domain::policy::AppPrincipal;
+use keystead_domain::user::User;
+use keystead_service::{Error, Reauthentication, profile};
+use serde::{Deserialize, Serialize};
+
+use super::call::{JsonBody, UserCall};
+use super::mfa::ProofBody;
+use super::views::instant;
+use crate::body::Fields;
+use crate::error::Problem;
+use crate::resource::{delete, get, patch, path};
+use crate::run;
+
+/// The end user, and the app that asks.
+#[derive(Serialize)]
+struct MeAnswer {
+    user_id: String,
+    email: String,
+    email_verified: bool,
+    name: Option<String>,
+    mfa_enabled: bool,
+    app_id: String,
+    created_at: String,
+}
+
+impl MeAnswer {
+    fn new(user: &User, mfa_enabled: bool, app: &AppPrincipal) -> Self {
+        Self {
+            user_id: user.id.to_string(),
+            email: user.email.to_string(),
+            email_verified: user.email_verified_at.is_some(),
+            name: user.name.as_ref().map(ToString::to_string),
+            mfa_enabled,
+            app_id: app.id.to_string(),
+            created_at: instant(user.created_at),
+        }
+    }
+}
+
+async fn me(call: UserCall) -> Result<Json<MeAnswer>, Problem> {
+    let app = call.caller.app().map_err(Error::from)?;
+    Ok(Json(MeAnswer::new(call.signed_in.user(), call.signed_in.mfa_enabled(), app)))
+}
+
+#[derive(Deserialize)]
+struct ChangeBody {
+    #[serde(alias = "password")]
+    current_password: Option<String>,
+    /// Absent: unchanged. `null`: none. (A present member is `Some`, whatever it holds.)
+    #[serde(default, deserialize_with = "present")]
+    name: Option<Option<String>>,
+    email: Option<serde::de::IgnoredAny>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+struct Change {
+    proof: Reauthentication,
+    name: Option<Name>,
+}
+
+impl JsonBody for ChangeBody {
+    type Command = Change;
+
+    fn parse(self) -> Result<Change, Error> {
+        let mut fields = Fields::default();
+        let password = fields.password("current_password", self.current_password);
+        // What is left of the change must be something, and is a name so far.
+        let name = match &self.name {
+            None => {
+                fields.refuse("name", "is required: it is what can be changed");
+                None
+            }
+            Some(name) => fields.optional("name", name.as_deref()),
+        };
+        if self.email.is_some() {
+            fields.refuse("email", "cannot be changed here");
+        }
+        let password = fields.finish(password)?;
+        Ok(Change { proof: Reauthentication { password, second_factor: None }, name })
+    }
+}
+
+async fn change(call: UserCall<ChangeBody>) -> Result<Json<MeAnswer>, Problem> {
+    let UserCall { caller, signed_in, body, engine } = call;
+    let (caller, user, mfa_enabled) = run(&engine, move |engine| {
+        let user = profile::rename(engine, &caller, &signed_in, body.proof, body.name)?;
+        Ok((caller, user, signed_in.mfa_enabled()))
+    })
+    .await?;
+    let app = caller.app().map_err(Error::from)?;
+    Ok(Json(MeAnswer::new(&user, mfa_enabled, app)))
+}
+
+async fn remove(call: UserCall<ProofBody>) -> Result<HttpResponse, Problem> {
+    let UserCall { caller, signed_in, body, engine } = call;
+    run(&engine, move |engine| profile::delete(engine, &caller, &signed_in, body)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    let endpoints = [get(web::to(me)), patch(web::to(change)), delete(web::to(remove))];
+    path(cfg, "/auth/me", endpoints, Problem::method_not_allowed);
+}

@@ -1,0 +1,166 @@
+//! A user's own password: changing it, and setting a new one with a mailed code.
+
+use std::sync::Arc;
+
+use keystead_crypto::codes::CodePurpose;
+use keystead_domain::audit::{Actor, AuditAction};
+use keystead_domain::id::{JobId, UserId};
+use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY, RESET_CODES_HOURLY, RESET_TRIES_DAILY};
+use keystead_domain::mail::Mail;
+use keystead_domain::name::Name;
+use keystead_domain::password::Password;
+use keystead_domain::policy::Action;
+use keystead_domain::registration::{PendingCode, TypedCode};
+use keystead_domain::user::{User, UserStatus};
+use keystead_domain::{Email, Secret};
+use keystead_storage::jobs::{DueJob, JobKind};
+use keystead_storage::{
+    audit, counters, jobs, outbox, registrations, reset_codes, second_factors, sessions, users,
+};
+
+use crate::audit::Refine as _;
+use crate::budgets::within;
+use crate::reauthentication::prove_password;
+use crate::sessions::SignedIn;
+use crate::users::weak_password;
+use crate::{Caller, Code, Engine, Error, Result};
+
+/// Asks for a code to set a new password with. Whether one is mailed is decided later, so that the
+/// answer and its time are the same for every address.
+pub fn request_reset(engine: &Engine, caller: &Caller, email: Email) -> Result<()> {
+    let owner = caller.app()?.owner();
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let now = engine.env.now();
+    let job = JobId::mint(now, &*engine.env);
+    let event = engine.event(caller, owner, AuditAction::ResetRequested, now);
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        jobs::insert(&mut tenant, job, JobKind::MailResetCode, &email, now)?;
+        audit::insert(&mut tenant, &event)
+    })?;
+    engine.work.ring();
+    Ok(())
+}
+
+/// Mails a code for a new password, if the address has a user.
+pub(crate) fn do_mail_reset_code(engine: &Engine, job: DueJob) -> Result<()> {
+    let scope = Caller::system().allow(Action::HandleEndUsers, job.directory)?;
+    let now = engine.env.now();
+    let found = engine.store.read(|tx| users::find_by_email(&mut tx.tenant(&scope), &job.email))?;
+    let (Some((user, _)), Some(product)) = (found, engine.product(job.directory)?) else {
+        engine.store.write(move |tx| jobs::finish(&mut tx.tenant(&scope), job.id))?;
+        return Ok(());
+    };
+    let (code, mac) = engine.codes.mint(CodePurpose::PasswordReset, user.id, &*engine.env);
+    let mail = engine.compose(&user.email, &Mail::ResetPassword { product, code }, now);
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        let budgets = [RESET_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY];
+        if jobs::finish(&mut tenant, job.id)?
+            && user.status == UserStatus::Active
+            && within(&mut tenant, &budgets, &user.email, now)?
+        {
+            reset_codes::replace(&mut tenant, user.id, &PendingCode::sent(mac, now))?;
+            outbox::insert(&mut tenant, &mail)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Sets a new password with a mailed code. All sessions, codes and waiting sign-ups of the address
+/// end; nobody is signed in by it, and a second factor stays in force. Where the address had never
+/// been verified, the second factor may be a stranger's and goes too. Wrong, expired, spent and
+/// tried-out codes and unknown addresses are refused alike.
+pub fn confirm_reset(
+    engine: &Engine,
+    caller: &Caller,
+    email: Email,
+    code: Option<TypedCode>,
+    new_password: Secret<String>,
+) -> Result<User> {
+    let app = caller.app()?;
+    let (owner, product) = (app.owner(), app.product().clone());
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let now = engine.env.now();
+    let known = [email.as_str(), email.key(), product.as_str()];
+    let chosen = Password::choose(new_password.expose(), engine.settings.password_policy, &known)
+        .map_err(|weak| weak_password("new_password", weak))?;
+    // Hashed before the code is looked at, so that both take the same time whatever it is.
+    let hash = engine.hasher.hash(chosen)?;
+    let notice = engine.compose(&email, &Mail::PasswordChanged { product }, now);
+    let event = engine.event(caller, owner, AuditAction::PasswordReset, now);
+    let (codes, nobody) = (Arc::clone(&engine.codes), UserId::mint(now, &*engine.env));
+    let user = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        if !counters::take(&mut tenant, RESET_TRIES_DAILY, email.key(), now)? {
+            audit::insert(&mut tenant, &event.refused())?;
+            return Ok(None);
+        }
+        let found = users::find_by_email(&mut tenant, &email)?.map(|(user, _)| user);
+        let id = found.as_ref().map_or(nobody, |user| user.id);
+        let expected = reset_codes::take_try(&mut tenant, id, now)?;
+        let matches = match (expected, &code) {
+            (Some(mac), Some(typed)) => mac.matches(&codes.typed(CodePurpose::PasswordReset, id, typed)),
+            _ => false,
+        };
+        let Some(user) = found.filter(|_| matches) else {
+            audit::insert(&mut tenant, &event.refused())?;
+            return Ok(None);
+        };
+        if !reset_codes::consume(&mut tenant, user.id)? {
+            return Ok(None);
+        }
+        counters::give_back(&mut tenant, RESET_TRIES_DAILY, email.key(), now)?;
+        if user.email_verified_at.is_none() {
+            second_factors::remove(&mut tenant, user.id)?;
+        }
+        users::reset_password(&mut tenant, user.id, &hash, user.email_verified_at.unwrap_or(now))?;
+        sessions::remove_all(&mut tenant, user.id)?;
+        registrations::remove_by_email(&mut tenant, &email)?;
+        if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {
+            outbox::insert(&mut tenant, &notice)?;
+        }
+        audit::insert(&mut tenant, &event.by(Actor::User(user.id)).on(user.id))?;
+        Ok(Some(user))
+    })?;
+    engine.work.ring();
+    user.ok_or_else(|| Error::of(Code::InvalidCode))
+}
+
+/// Changes the password of the user that is signed in. Its other sessions end.
+pub fn change(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    current: &Password,
+    new_password: Secret<String>,
+) -> Result<()> {
+    let (user, product) = (signed_in.user(), caller.app()?.product().clone());
+    let now = engine.env.now();
+    let name = user.name.as_ref().map_or("", Name::as_str);
+    let known = [user.email.as_str(), user.email.key(), name, product.as_str()];
+    let chosen = Password::choose(new_password.expose(), engine.settings.password_policy, &known)
+        .map_err(|weak| weak_password("new_password", weak))?;
+    let event = engine.event(caller, user.directory, AuditAction::PasswordChanged, now);
+    let proven = prove_password(engine, caller, signed_in, current, &event)?;
+    let hash = engine.hasher.hash(chosen)?;
+    let notice = engine.compose(&user.email, &Mail::PasswordChanged { product }, now);
+    let event = event.by(Actor::User(user.id)).on(user.id);
+    let (user, kept, email) = (user.id, signed_in.session_id(), user.email.clone());
+    let changed = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&proven.scope);
+        if !users::replace_password(&mut tenant, user, &proven.password, &hash)? {
+            return Ok(false);
+        }
+        sessions::remove_others(&mut tenant, user, kept)?;
+        reset_codes::consume(&mut tenant, user)?;
+        if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {
+            outbox::insert(&mut tenant, &notice)?;
+        }
+        audit::insert(&mut tenant, &event)?;
+        Ok(true)
+    })?;
+    engine.work.ring();
+    if changed { Ok(()) } else { Err(Error::of(Code::InvalidCredentials)) }
+}

@@ -1,0 +1,106 @@
+//! Second factors of a directory's users: authenticator apps and recovery codes.
+
+use diesel::prelude::*;
+use keystead_domain::id::UserId;
+use keystead_domain::registration::CodeMac;
+use keystead_domain::second_factor::TotpStep;
+
+use crate::schema::{recovery_codes, totp};
+use crate::{StoreError, TenantTx};
+
+/// The sealed secrets of a user's authenticator app.
+#[derive(HasQuery, Default)]
+#[diesel(table_name = totp)]
+pub struct StoredTotp {
+    /// In force.
+    pub secret: Option<Vec<u8>>,
+    /// Waiting for its first code.
+    pub pending_secret: Option<Vec<u8>>,
+}
+
+/// What a user has enrolled, if anything.
+pub fn find_totp(tx: &mut TenantTx<'_>, user: UserId) -> Result<StoredTotp, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let row = on!(tx, |conn| StoredTotp::query().find(key).first(conn).optional())?;
+    Ok(row.unwrap_or_default())
+}
+
+/// Begins an enrolment, in place of an earlier one that was not confirmed.
+pub fn set_pending_totp(tx: &mut TenantTx<'_>, user: UserId, sealed: &[u8]) -> Result<(), StoreError> {
+    let values =
+        (totp::directory.eq(tx.key()), totp::user_id.eq(user.to_string()), totp::pending_secret.eq(sealed));
+    on!(tx, |conn| diesel::insert_into(totp::table)
+        .values(values)
+        .on_conflict((totp::directory, totp::user_id))
+        .do_update()
+        .set(totp::pending_secret.eq(sealed))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// Puts the pending secret into force, its first code spent; true for one caller.
+pub fn activate_totp(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    pending: &[u8],
+    spent: TotpStep,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(totp::table.find(key))
+        .filter(totp::pending_secret.eq(pending))
+        .set((
+            totp::secret.eq(totp::pending_secret),
+            totp::last_step.eq(Some(spent.number())),
+            totp::pending_secret.eq(None::<Vec<u8>>),
+        ))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Moves the last used step forward; true for one caller, and never for a step at or before it.
+pub fn spend_totp_step(tx: &mut TenantTx<'_>, user: UserId, step: TotpStep) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(totp::table.find(key))
+        .filter(totp::last_step.lt(step.number()))
+        .set(totp::last_step.eq(Some(step.number())))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Removes a user's second factor with all that belongs to it; whether there was one in force.
+pub fn remove(tx: &mut TenantTx<'_>, user: UserId) -> Result<bool, StoreError> {
+    let had = find_totp(tx, user)?.secret.is_some();
+    let key = (tx.key(), user.to_string());
+    on!(tx, |conn| diesel::delete(totp::table.find(key)).execute(conn))?;
+    replace_recovery_codes(tx, user, &[])?;
+    Ok(had)
+}
+
+/// Puts these recovery codes in place of all earlier ones.
+pub fn replace_recovery_codes(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    macs: &[CodeMac],
+) -> Result<(), StoreError> {
+    let (directory, user) = (tx.key(), user.to_string());
+    on!(tx, |conn| diesel::delete(recovery_codes::table)
+        .filter(recovery_codes::directory.eq(&directory))
+        .filter(recovery_codes::user_id.eq(&user))
+        .execute(conn))?;
+    for mac in macs {
+        let values = (
+            recovery_codes::directory.eq(&directory),
+            recovery_codes::user_id.eq(&user),
+            recovery_codes::mac.eq(mac.as_bytes().as_slice()),
+        );
+        on!(tx, |conn| diesel::insert_into(recovery_codes::table).values(values).execute(conn))?;
+    }
+    Ok(())
+}
+
+/// Uses up a recovery code; true for one caller.
+pub fn consume_recovery_code(tx: &mut TenantTx<'_>, user: UserId, mac: &CodeMac) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string(), mac.as_bytes().to_vec());
+    let removed = on!(tx, |conn| diesel::delete(recovery_codes::table.find(key)).execute(conn))?;
+    Ok(removed == 1)
+}
