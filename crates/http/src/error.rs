@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use actix_web::http::StatusCode;
 use keystead_service::{Code, Error, FieldError};
 
-pub(crate) use oauth::OAuthError;
-pub(crate) use problem::Problem;
+pub(crate) use oauth::{OAuthError, OAuthErrorBody};
+pub(crate) use problem::{Problem, ProblemBody};
 
 /// What is wrong with a request before any use case is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod body;
 mod credentials;
 mod error;
 mod oauth;
+mod openapi;
 mod ops;
 mod resource;
 
@@ -20,6 +21,7 @@ use crate::error::{Fault, Problem};
 pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
     cfg.app_data(engine)
         .configure(ops::health::routes)
+        .configure(openapi::routes)
         .configure(oauth::routes)
         .configure(app::routes)
         .default_service(to(nothing_here));

@@ -1,52 +1,92 @@
-//! Registering the handlers of one path.
+//! Mounting endpoints.
 //!
-//! A path answers to its methods and refuses every other one with 405 and `Allow` (RFC 9110
-//! §15.5.6), in its surface's format. `GET` comes with `HEAD` (RFC 9110 §9.1).
+//! A handler's `#[utoipa::path]` is where its method and path are written; [`endpoint`] reads them
+//! from there, so what is served and what the OpenAPI document says are the same line. A path refuses
+//! every method that it does not have with 405 and `Allow` (RFC 9110 §15.5.6), in its surface's
+//! format. `GET` comes with `HEAD` (RFC 9110 §9.1).
+
+use std::collections::BTreeMap;
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
+use utoipa::__dev::SchemaReferences;
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::{RefOr, Schema};
 
-/// One method of a path: its route, and what `Allow` says of it.
+/// One method of one path: its handler and its description.
 pub(crate) struct Endpoint {
+    pub(crate) path: String,
+    pub(crate) method: HttpMethod,
+    pub(crate) operation: Operation,
+    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
     route: Route,
-    allow: &'static str,
 }
 
-/// Answers `GET` and `HEAD`.
-pub(crate) fn get(route: Route) -> Endpoint {
-    Endpoint { route: route.guard(guard::Any(guard::Get()).or(guard::Head())), allow: "GET, HEAD" }
+/// The endpoint that `P` describes, `__path_x` for a handler `x`, served by `route`.
+pub(crate) fn endpoint<P: utoipa::Path + SchemaReferences>(route: Route) -> Endpoint {
+    let mut schemas = Vec::new();
+    P::schemas(&mut schemas);
+    let method = P::methods().into_iter().next().unwrap_or(HttpMethod::Get);
+    Endpoint { path: P::path(), operation: P::operation(), schemas, route: guarded(route, &method), method }
 }
 
-/// Answers `POST`.
-pub(crate) fn post(route: Route) -> Endpoint {
-    Endpoint { route: route.method(Method::POST), allow: "POST" }
+impl Endpoint {
+    /// The same endpoint at another path.
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        self.path = path.to_owned();
+        self
+    }
 }
 
-/// Answers `PATCH`.
-pub(crate) fn patch(route: Route) -> Endpoint {
-    Endpoint { route: route.method(Method::PATCH), allow: "PATCH" }
+fn guarded(route: Route, method: &HttpMethod) -> Route {
+    match method {
+        HttpMethod::Get => route.guard(guard::Any(guard::Get()).or(guard::Head())),
+        HttpMethod::Post => route.method(Method::POST),
+        HttpMethod::Put => route.method(Method::PUT),
+        HttpMethod::Patch => route.method(Method::PATCH),
+        HttpMethod::Delete => route.method(Method::DELETE),
+        HttpMethod::Head => route.method(Method::HEAD),
+        HttpMethod::Options => route.method(Method::OPTIONS),
+        HttpMethod::Trace => route.method(Method::TRACE),
+    }
 }
 
-/// Answers `DELETE`.
-pub(crate) fn delete(route: Route) -> Endpoint {
-    Endpoint { route: route.method(Method::DELETE), allow: "DELETE" }
+/// What `Allow` says of a method that a path has.
+pub(crate) const fn allow(method: &HttpMethod) -> &'static str {
+    match method {
+        HttpMethod::Get => "GET, HEAD",
+        HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
+        HttpMethod::Patch => "PATCH",
+        HttpMethod::Delete => "DELETE",
+        HttpMethod::Head => "HEAD",
+        HttpMethod::Options => "OPTIONS",
+        HttpMethod::Trace => "TRACE",
+    }
 }
 
-/// Registers a path with its endpoints. `refuse` renders the 405 of the surface.
-pub(crate) fn path<const N: usize>(
+/// Mounts endpoints in a scope that has this prefix, or none. `refuse` renders the 405 of the surface.
+pub(crate) fn mount(
     cfg: &mut ServiceConfig,
-    path: &str,
-    endpoints: [Endpoint; N],
+    prefix: &str,
+    endpoints: Vec<Endpoint>,
     refuse: fn(allow: &str) -> HttpResponse,
 ) {
-    let allow = endpoints.each_ref().map(|endpoint| endpoint.allow).join(", ");
-    let mut resource = web::resource(path);
+    let mut paths: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints {
-        resource = resource.route(endpoint.route);
+        paths.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
-    cfg.service(resource.default_service(web::to(move |_: HttpRequest| {
-        let response = refuse(&allow);
-        async move { response }
-    })));
+    for (path, endpoints) in paths {
+        let methods: Vec<_> = endpoints.iter().map(|endpoint| allow(&endpoint.method)).collect();
+        let methods = methods.join(", ");
+        let mut resource = web::resource(path.strip_prefix(prefix).unwrap_or(&path));
+        for endpoint in endpoints {
+            resource = resource.route(endpoint.route);
+        }
+        cfg.service(resource.default_service(web::to(move |_: HttpRequest| {
+            let response = refuse(&methods);
+            async move { response }
+        })));
+    }
 }

@@ -68,7 +68,7 @@ impl<T: JsonBody> Body for T {
         let is_json = body::media_type(request).is_some_and(|media| media == "application/json");
         let bytes = body::bytes(request, payload).await?;
         let body = match T::empty() {
-            Some(empty) if bytes.is_empty() => empty,
+            Some(empty) if bytes.is_empty() || (is_json && bytes.trim_ascii() == b"null") => empty,
             _ if !is_json => return Err(Fault::MediaType { expected: "application/json" }.into()),
             _ => body::json(&bytes)?,
         };

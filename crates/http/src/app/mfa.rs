@@ -2,24 +2,26 @@
 //! `mfa/recovery-codes`.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Json, ServiceConfig};
+use actix_web::web::{self, Json};
 use keystead_domain::registration::TypedCode;
 use keystead_domain::second_factor::{RecoveryCode, TypedFactor};
 use keystead_service::{Error, Reauthentication, mfa};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::call::{JsonBody, UserCall};
 use crate::body::Fields;
 use crate::error::Problem;
-use crate::resource::{path, post};
+use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
 /// The password once more, and a code of the second factor where there is one.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct ProofBody {
     #[serde(alias = "password")]
+    #[schema(value_type = String, required, format = "password", max_length = 1024)]
     current_password: Option<String>,
     totp_code: Option<String>,
 }
@@ -36,13 +38,24 @@ impl JsonBody for ProofBody {
 }
 
 /// Shown once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct EnrolmentAnswer {
     otpauth_url: String,
     secret: String,
     qr_svg: String,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/mfa/totp/enroll",
+    tag = "Second factor",
+    summary = "Begin to enrol an authenticator app",
+    request_body = ProofBody,
+    responses(
+        (status = 200, description = "The secret, shown once", body = EnrolmentAnswer)
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn enroll(call: UserCall<ProofBody>) -> Result<Json<EnrolmentAnswer>, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     let enrolment = run(&engine, move |engine| mfa::enroll(engine, &caller, &signed_in, body)).await?;
@@ -59,13 +72,14 @@ fn qr_svg(url: &str) -> Result<String, Error> {
     Ok(code.render::<svg::Color<'_>>().min_dimensions(240, 240).build())
 }
 
-#[derive(Deserialize)]
-struct ConfirmBody {
+#[derive(Deserialize, ToSchema)]
+struct TotpConfirmBody {
     #[serde(alias = "totp_code")]
+    #[schema(value_type = String, required)]
     code: Option<String>,
 }
 
-impl JsonBody for ConfirmBody {
+impl JsonBody for TotpConfirmBody {
     /// Nothing where what was typed can be no code: it is refused like any wrong one.
     type Command = Option<TypedCode>;
 
@@ -77,7 +91,7 @@ impl JsonBody for ConfirmBody {
 }
 
 /// Shown once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RecoveryCodesAnswer {
     mfa_enabled: bool,
     recovery_codes: Vec<String>,
@@ -89,18 +103,51 @@ impl From<Vec<RecoveryCode>> for RecoveryCodesAnswer {
     }
 }
 
-async fn confirm(call: UserCall<ConfirmBody>) -> Result<Json<RecoveryCodesAnswer>, Problem> {
+#[utoipa::path(
+    post,
+    path = "/v2/auth/mfa/totp/confirm",
+    tag = "Second factor",
+    summary = "Put the second factor into force with its first code",
+    request_body = TotpConfirmBody,
+    responses(
+        (status = 200, description = "The recovery codes, shown once", body = RecoveryCodesAnswer)
+    ),
+    security(("app" = [], "session" = []))
+)]
+async fn confirm(call: UserCall<TotpConfirmBody>) -> Result<Json<RecoveryCodesAnswer>, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     let codes = run(&engine, move |engine| mfa::confirm(engine, &caller, &signed_in, body)).await?;
     Ok(Json(codes.into()))
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/mfa/totp/disable",
+    tag = "Second factor",
+    summary = "Remove the second factor",
+    request_body = ProofBody,
+    responses(
+        (status = 204, description = "Removed")
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn disable(call: UserCall<ProofBody>) -> Result<HttpResponse, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     run(&engine, move |engine| mfa::disable(engine, &caller, &signed_in, body)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/mfa/recovery-codes",
+    tag = "Second factor",
+    summary = "Make new recovery codes in place of the old",
+    request_body = ProofBody,
+    responses(
+        (status = 200, description = "The recovery codes, shown once", body = RecoveryCodesAnswer)
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn new_recovery_codes(call: UserCall<ProofBody>) -> Result<Json<RecoveryCodesAnswer>, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     let codes =
@@ -108,9 +155,11 @@ async fn new_recovery_codes(call: UserCall<ProofBody>) -> Result<Json<RecoveryCo
     Ok(Json(codes.into()))
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    path(cfg, "/auth/mfa/totp/enroll", [post(web::to(enroll))], Problem::method_not_allowed);
-    path(cfg, "/auth/mfa/totp/confirm", [post(web::to(confirm))], Problem::method_not_allowed);
-    path(cfg, "/auth/mfa/totp/disable", [post(web::to(disable))], Problem::method_not_allowed);
-    path(cfg, "/auth/mfa/recovery-codes", [post(web::to(new_recovery_codes))], Problem::method_not_allowed);
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        endpoint::<__path_enroll>(web::to(enroll)),
+        endpoint::<__path_confirm>(web::to(confirm)),
+        endpoint::<__path_disable>(web::to(disable)),
+        endpoint::<__path_new_recovery_codes>(web::to(new_recovery_codes)),
+    ]
 }

@@ -16,19 +16,27 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::error::{Fault, Problem};
+use crate::resource::{Endpoint, mount};
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let nouns = [
+        apps::endpoints(),
+        sign_ups::endpoints(),
+        sign_ins::endpoints(),
+        passwords::endpoints(),
+        sessions::endpoints(),
+        profile::endpoints(),
+        mfa::endpoints(),
+    ];
+    nouns.into_iter().flatten().collect()
+}
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::scope("/v2")
             // Answers hold credentials and personal data.
             .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
-            .configure(apps::routes)
-            .configure(sign_ups::routes)
-            .configure(sign_ins::routes)
-            .configure(sessions::routes)
-            .configure(profile::routes)
-            .configure(passwords::routes)
-            .configure(mfa::routes)
+            .configure(|cfg| mount(cfg, "/v2", endpoints(), Problem::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, Problem> { Err(Fault::NoSuchPath.into()) })),
     );
 }

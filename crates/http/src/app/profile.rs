@@ -1,27 +1,29 @@
 //! A signed-in end user itself: `GET`, `PATCH` and `DELETE` on `me`.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Json, ServiceConfig};
+use actix_web::web::{self, Json};
 use keystead_domain::name::Name;
 use keystead_domain::policy::AppPrincipal;
 use keystead_domain::user::User;
 use keystead_service::{Error, Reauthentication, profile};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::call::{JsonBody, UserCall};
 use super::mfa::ProofBody;
 use super::views::instant;
 use crate::body::Fields;
 use crate::error::Problem;
-use crate::resource::{delete, get, patch, path};
+use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
 /// The end user, and the app that asks.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MeAnswer {
     user_id: String,
     email: String,
     email_verified: bool,
+    #[schema(nullable, required)]
     name: Option<String>,
     mfa_enabled: bool,
     app_id: String,
@@ -42,18 +44,31 @@ impl MeAnswer {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/v2/auth/me",
+    tag = "End user",
+    summary = "The end user whose session is presented",
+    responses(
+        (status = 200, description = "The user", body = MeAnswer)
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn me(call: UserCall) -> Result<Json<MeAnswer>, Problem> {
     let app = call.caller.app().map_err(Error::from)?;
     Ok(Json(MeAnswer::new(call.signed_in.user(), call.signed_in.mfa_enabled(), app)))
 }
 
-#[derive(Deserialize)]
-struct ChangeBody {
+#[derive(Deserialize, ToSchema)]
+struct ProfileChangeBody {
     #[serde(alias = "password")]
+    #[schema(value_type = String, required, format = "password", max_length = 1024)]
     current_password: Option<String>,
     /// Absent: unchanged. `null`: none. (A present member is `Some`, whatever it holds.)
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, required)]
     name: Option<Option<String>>,
+    #[schema(ignore)]
     email: Option<serde::de::IgnoredAny>,
 }
 
@@ -66,7 +81,7 @@ struct Change {
     name: Option<Name>,
 }
 
-impl JsonBody for ChangeBody {
+impl JsonBody for ProfileChangeBody {
     type Command = Change;
 
     fn parse(self) -> Result<Change, Error> {
@@ -88,7 +103,18 @@ impl JsonBody for ChangeBody {
     }
 }
 
-async fn change(call: UserCall<ChangeBody>) -> Result<Json<MeAnswer>, Problem> {
+#[utoipa::path(
+    patch,
+    path = "/v2/auth/me",
+    tag = "End user",
+    summary = "Rename the end user",
+    request_body = ProfileChangeBody,
+    responses(
+        (status = 200, description = "The user", body = MeAnswer)
+    ),
+    security(("app" = [], "session" = []))
+)]
+async fn change(call: UserCall<ProfileChangeBody>) -> Result<Json<MeAnswer>, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     let (caller, user, mfa_enabled) = run(&engine, move |engine| {
         let user = profile::rename(engine, &caller, &signed_in, body.proof, body.name)?;
@@ -99,13 +125,27 @@ async fn change(call: UserCall<ChangeBody>) -> Result<Json<MeAnswer>, Problem> {
     Ok(Json(MeAnswer::new(&user, mfa_enabled, app)))
 }
 
+#[utoipa::path(
+    delete,
+    path = "/v2/auth/me",
+    tag = "End user",
+    summary = "Delete the end user",
+    request_body = ProofBody,
+    responses(
+        (status = 204, description = "Deleted")
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn remove(call: UserCall<ProofBody>) -> Result<HttpResponse, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     run(&engine, move |engine| profile::delete(engine, &caller, &signed_in, body)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    let endpoints = [get(web::to(me)), patch(web::to(change)), delete(web::to(remove))];
-    path(cfg, "/auth/me", endpoints, Problem::method_not_allowed);
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        endpoint::<__path_me>(web::to(me)),
+        endpoint::<__path_change>(web::to(change)),
+        endpoint::<__path_remove>(web::to(remove)),
+    ]
 }

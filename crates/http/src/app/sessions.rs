@@ -1,34 +1,47 @@
 //! An end user's sessions: `sessions`, `sessions/revoke`.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Json, ServiceConfig};
+use actix_web::web::{self, Json};
 use keystead_service::Error;
 use keystead_service::sessions::{self, Revocation};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::call::{JsonBody, UserCall};
 use super::views::instant;
 use crate::body::Fields;
-use crate::error::Problem;
-use crate::resource::{get, path, post};
+use crate::error::{Problem, ProblemBody};
+use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SessionsAnswer {
     sessions: Vec<ListedSession>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ListedSession {
     session_id: String,
     current: bool,
     created_at: String,
     last_seen_at: String,
     expires_at: String,
+    #[schema(nullable, required)]
     ip: Option<String>,
+    #[schema(nullable, required)]
     user_agent: Option<String>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v2/auth/sessions",
+    tag = "Sessions",
+    summary = "The end user's sessions, the newest first",
+    responses(
+        (status = 200, description = "The sessions", body = SessionsAnswer)
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn list(call: UserCall) -> Result<Json<SessionsAnswer>, Problem> {
     let UserCall { caller, signed_in, engine, .. } = call;
     let presented = signed_in.session_id();
@@ -45,7 +58,7 @@ async fn list(call: UserCall) -> Result<Json<SessionsAnswer>, Problem> {
     Ok(Json(SessionsAnswer { sessions: listed.collect() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct RevokeBody {
     session_id: Option<String>,
     all: Option<bool>,
@@ -73,13 +86,24 @@ impl JsonBody for RevokeBody {
     }
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/sessions/revoke",
+    tag = "Sessions",
+    summary = "End the presented session, another one, or all",
+    request_body = Option<RevokeBody>,
+    responses(
+        (status = 204, description = "Ended"),
+        (status = 404, description = "There is no such session of this user", body = ProblemBody)
+    ),
+    security(("app" = [], "session" = []))
+)]
 async fn revoke(call: UserCall<RevokeBody>) -> Result<HttpResponse, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     run(&engine, move |engine| sessions::revoke(engine, &caller, &signed_in, body)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    path(cfg, "/auth/sessions", [get(web::to(list))], Problem::method_not_allowed);
-    path(cfg, "/auth/sessions/revoke", [post(web::to(revoke))], Problem::method_not_allowed);
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![endpoint::<__path_list>(web::to(list)), endpoint::<__path_revoke>(web::to(revoke))]
 }

@@ -1,21 +1,24 @@
 //! Signing end users in: `login`.
 
-use actix_web::web::{self, Json, ServiceConfig};
+use actix_web::web::{self, Json};
 use keystead_domain::second_factor::TypedFactor;
 use keystead_service::Error;
 use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::call::{AppCall, JsonBody};
 use super::views::instant;
 use crate::body::Fields;
 use crate::error::Problem;
-use crate::resource::{path, post};
+use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct LoginBody {
+    #[schema(value_type = String, required, format = "email", max_length = 254)]
     email: Option<String>,
+    #[schema(value_type = String, required, format = "password", max_length = 1024)]
     password: Option<String>,
     /// Of the authenticator app, or a recovery code.
     totp_code: Option<String>,
@@ -35,15 +38,28 @@ impl JsonBody for LoginBody {
 }
 
 /// With a second factor and no code of it, there is no session, and `mfa_required` is true.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LoginAnswer {
     user_id: String,
     email: String,
+    #[schema(nullable, required)]
     session_token: Option<String>,
+    #[schema(nullable, required)]
     session_expires_at: Option<String>,
     mfa_required: bool,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/login",
+    tag = "Sign-in",
+    summary = "Sign an end user in",
+    request_body = LoginBody,
+    responses(
+        (status = 200, description = "A session; or none, where a second factor is required and no code of it was sent", body = LoginAnswer)
+    ),
+    security(("app" = []))
+)]
 async fn login(call: AppCall<LoginBody>) -> Result<Json<LoginAnswer>, Problem> {
     let AppCall { caller, body, engine } = call;
     let sign_in = run(&engine, move |engine| sign_ins::with_password(engine, &caller, body)).await?;
@@ -60,6 +76,6 @@ async fn login(call: AppCall<LoginBody>) -> Result<Json<LoginAnswer>, Problem> {
     }))
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    path(cfg, "/auth/login", [post(web::to(login))], Problem::method_not_allowed);
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![endpoint::<__path_login>(web::to(login))]
 }

@@ -1,23 +1,26 @@
 //! Signing end users up: `signup`, `verify-email`, `resend-otp`.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Json, ServiceConfig};
+use actix_web::web::{self, Json};
 use keystead_domain::Email;
 use keystead_domain::registration::TypedCode;
 use keystead_service::Error;
 use keystead_service::sign_ups::{self, SignUp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::call::{AppCall, JsonBody};
 use super::views::SessionView;
 use crate::body::Fields;
 use crate::error::Problem;
-use crate::resource::{path, post};
+use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct SignUpBody {
+    #[schema(value_type = String, required, format = "email", max_length = 254)]
     email: Option<String>,
+    #[schema(value_type = String, required, format = "password", max_length = 1024)]
     password: Option<String>,
     name: Option<String>,
 }
@@ -35,7 +38,7 @@ impl JsonBody for SignUpBody {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SignUpAnswer {
     user_id: String,
     email: String,
@@ -43,6 +46,17 @@ struct SignUpAnswer {
     otp_sent: bool,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/signup",
+    tag = "Sign-up",
+    summary = "Sign an end user up, and mail it a code",
+    request_body = SignUpBody,
+    responses(
+        (status = 201, description = "The same whether or not the address is taken", body = SignUpAnswer)
+    ),
+    security(("app" = []))
+)]
 async fn sign_up(call: AppCall<SignUpBody>) -> Result<HttpResponse, Problem> {
     let AppCall { caller, body, engine } = call;
     let pending = run(&engine, move |engine| sign_ups::sign_up(engine, &caller, body)).await?;
@@ -54,9 +68,11 @@ async fn sign_up(call: AppCall<SignUpBody>) -> Result<HttpResponse, Problem> {
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct VerifyBody {
+    #[schema(value_type = String, required, format = "email", max_length = 254)]
     email: Option<String>,
+    #[schema(value_type = String, required)]
     code: Option<String>,
 }
 
@@ -78,7 +94,7 @@ impl JsonBody for VerifyBody {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct VerifyAnswer {
     user_id: String,
     email: String,
@@ -87,6 +103,17 @@ struct VerifyAnswer {
     session: SessionView,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/verify-email",
+    tag = "Sign-up",
+    summary = "Complete a sign-up with the mailed code, and sign the user in",
+    request_body = VerifyBody,
+    responses(
+        (status = 200, description = "The user, and a session", body = VerifyAnswer)
+    ),
+    security(("app" = []))
+)]
 async fn verify_email(call: AppCall<VerifyBody>) -> Result<Json<VerifyAnswer>, Problem> {
     let AppCall { caller, body, engine } = call;
     let (user, session) =
@@ -100,8 +127,9 @@ async fn verify_email(call: AppCall<VerifyBody>) -> Result<Json<VerifyAnswer>, P
 }
 
 /// An address, and nothing else.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct EmailBody {
+    #[schema(value_type = String, required, format = "email", max_length = 254)]
     email: Option<String>,
 }
 
@@ -116,19 +144,32 @@ impl JsonBody for EmailBody {
 }
 
 /// Says the same whether or not a code is on its way.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct OtpSentAnswer {
     pub(super) otp_sent: bool,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v2/auth/resend-otp",
+    tag = "Sign-up",
+    summary = "Ask for a new code",
+    request_body = EmailBody,
+    responses(
+        (status = 202, description = "The same for every address", body = OtpSentAnswer)
+    ),
+    security(("app" = []))
+)]
 async fn resend_otp(call: AppCall<EmailBody>) -> Result<HttpResponse, Problem> {
     let AppCall { caller, body, engine } = call;
     run(&engine, move |engine| sign_ups::resend_code(engine, &caller, body)).await?;
     Ok(HttpResponse::Accepted().json(OtpSentAnswer { otp_sent: true }))
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    path(cfg, "/auth/signup", [post(web::to(sign_up))], Problem::method_not_allowed);
-    path(cfg, "/auth/verify-email", [post(web::to(verify_email))], Problem::method_not_allowed);
-    path(cfg, "/auth/resend-otp", [post(web::to(resend_otp))], Problem::method_not_allowed);
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        endpoint::<__path_sign_up>(web::to(sign_up)),
+        endpoint::<__path_verify_email>(web::to(verify_email)),
+        endpoint::<__path_resend_otp>(web::to(resend_otp)),
+    ]
 }

@@ -3,6 +3,7 @@
 use keystead_domain::Timestamp;
 use keystead_service::sessions::NewSession;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// RFC 3339 in UTC without a fraction.
 pub(crate) fn instant(at: Timestamp) -> String {
@@ -10,7 +11,7 @@ pub(crate) fn instant(at: Timestamp) -> String {
 }
 
 /// A session that was just made: the one answer that holds its token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct SessionView {
     session_token: String,
     session_expires_at: String,

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, ResponseError};
 use keystead_domain::oauth::OAuthErrorCode;
 use keystead_service::{Code, Error};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Fault;
 
@@ -20,10 +21,11 @@ enum Cause {
     Protocol(OAuthErrorCode, &'static str),
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// RFC 6749 §5.2.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OAuthErrorBody {
     error: &'static str,
-    error_description: &'a str,
+    error_description: String,
 }
 
 impl From<Error> for OAuthError {
@@ -115,7 +117,7 @@ impl ResponseError for OAuthError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, super::RETRY_AFTER));
         }
-        let description = self.description();
-        response.json(Body { error: self.code(), error_description: &description })
+        let error_description = self.description().into_owned();
+        response.json(OAuthErrorBody { error: self.code(), error_description })
     }
 }

@@ -8,6 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use keystead_service::{Code, Error};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Fault;
 
@@ -18,19 +19,22 @@ pub(crate) enum Problem {
     Request(Fault),
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// RFC 9457.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProblemBody {
     r#type: &'static str,
-    title: &'a str,
+    title: &'static str,
     status: u16,
-    detail: &'a str,
-    code: &'a str,
+    detail: String,
+    /// Stable, for programs.
+    code: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldBody>,
 }
 
-#[derive(Serialize)]
-struct FieldBody {
+/// What is wrong with one field.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FieldBody {
     field: String,
     code: &'static str,
     message: String,
@@ -118,15 +122,15 @@ impl ResponseError for Problem {
             super::log(error);
         }
         let status = self.status_code();
-        let detail = match self {
+        let detail: std::borrow::Cow<'_, str> = match self {
             Self::Service(error) => error.public().into(),
             Self::Request(fault) => fault.message(),
         };
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: &detail,
+            detail: detail.into_owned(),
             code: self.code(),
             errors: self.errors(),
         };

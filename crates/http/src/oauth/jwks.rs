@@ -2,19 +2,27 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{self, Data};
 use keystead_service::Engine;
 use serde_json::json;
 
-use crate::error::OAuthError;
-use crate::resource::{get, path};
+use crate::resource::{Endpoint, endpoint};
 
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    tag = "OAuth",
+    summary = "The public keys that access tokens are checked with (RFC 7517)",
+    responses(
+        (status = 200, description = "A JWK Set", body = serde_json::Value)
+    )
+)]
 async fn jwks(engine: Data<Engine>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
         .json(json!({ "keys": engine.jwks() }))
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    path(cfg, "/.well-known/jwks.json", [get(web::to(jwks))], OAuthError::method_not_allowed);
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![endpoint::<__path_jwks>(web::to(jwks))]
 }

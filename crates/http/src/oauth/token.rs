@@ -1,7 +1,7 @@
 //! The token endpoint (RFC 6749 §3.2), as a form or as JSON.
 
 use actix_web::http::header;
-use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use keystead_domain::Secret;
 use keystead_domain::app::ClientId;
@@ -9,16 +9,18 @@ use keystead_domain::oauth::{OAuthErrorCode, ScopeSet};
 use keystead_service::tokens::{self, ClientCredentials};
 use keystead_service::{Code, Engine, Error};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::body;
 use crate::credentials::{self, Basic};
-use crate::error::{Fault, OAuthError};
-use crate::resource::{path, post};
+use crate::error::{Fault, OAuthError, OAuthErrorBody};
+use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
 /// The parameters that we know; others are ignored (RFC 6749 §3.2).
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 struct Parameters {
+    #[schema(value_type = String, required, pattern = "^client_credentials$")]
     grant_type: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
@@ -26,7 +28,7 @@ struct Parameters {
 }
 
 /// RFC 6749 §5.1.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenAnswer {
     access_token: String,
     token_type: &'static str,
@@ -34,6 +36,18 @@ struct TokenAnswer {
     scope: String,
 }
 
+#[utoipa::path(
+    post,
+    path = "/oauth/token",
+    tag = "OAuth",
+    summary = "Get an access token (RFC 6749 §4.4)",
+    request_body(content((Parameters = "application/x-www-form-urlencoded"), (Parameters = "application/json"))),
+    responses(
+        (status = 200, description = "An access token", body = TokenAnswer),
+        (status = 401, description = "Client authentication failed", body = OAuthErrorBody)
+    ),
+    security(("client" = []), ())
+)]
 async fn token(
     request: HttpRequest,
     payload: Payload,
@@ -134,6 +148,8 @@ fn client(
     Ok((id.parse().map_err(|_| failed())?, secret))
 }
 
-pub(crate) fn routes(cfg: &mut ServiceConfig, at: &str) {
-    path(cfg, at, [post(web::to(token))], OAuthError::method_not_allowed);
+/// One endpoint at two paths.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let here = || endpoint::<__path_token>(web::to(token));
+    vec![here(), here().at("/v2/oauth/token")]
 }

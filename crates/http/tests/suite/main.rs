@@ -6,6 +6,7 @@ mod app_api;
 mod bad_input;
 mod end_users;
 mod health;
+mod openapi;
 mod token_endpoint;
 
 use keystead_testkit::{Keystead, TestTenant};

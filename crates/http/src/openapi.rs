@@ -1,0 +1,154 @@
+//! `/openapi.json` (OpenAPI 3.1) and `/docs`, made from the same endpoints that are served.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::{self, Redirect, ServiceConfig};
+use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue};
+use utoipa::openapi::security::{
+    ClientCredentials, Flow, Http, HttpAuthScheme, OAuth2, Scopes, SecurityScheme,
+};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr, Response,
+    ResponseBuilder,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::error::{OAuthErrorBody, ProblemBody};
+use crate::resource::{Endpoint, allow};
+use crate::{app, oauth, ops};
+
+/// The names of the security schemes, as operations refer to them.
+pub(crate) const APP: &str = "app";
+pub(crate) const SESSION: &str = "session";
+
+/// The document.
+pub(crate) fn document() -> OpenApi {
+    let mut components = ComponentsBuilder::new()
+        .schema(ProblemBody::name(), ProblemBody::schema())
+        .schema(OAuthErrorBody::name(), OAuthErrorBody::schema());
+    for (name, scheme) in security_schemes() {
+        components = components.security_scheme(name, scheme);
+    }
+    let mut paths = PathsBuilder::new();
+    let surfaces = [
+        (oauth::endpoints(), OAuthErrorBody::name()),
+        (app::endpoints(), ProblemBody::name()),
+        (ops::health::endpoints(), ProblemBody::name()),
+    ];
+    for (endpoints, error) in surfaces {
+        for Endpoint { path, method, mut operation, schemas, .. } in endpoints {
+            components = components.schemas_from_iter(schemas);
+            complete(&mut operation, &error);
+            operation.operation_id = Some(operation_id(&method, &path));
+            paths = paths.path(path, PathItem::new(method, operation));
+        }
+    }
+    let about = "Sign-up, sign-in and API access for the end users of a tenant. Errors are described at \
+                 each status; programs read their stable codes.";
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new().title("Keystead").version(env!("CARGO_PKG_VERSION")).description(Some(about)),
+        )
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
+}
+
+fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
+    let app = OAuth2::with_description(
+        [Flow::ClientCredentials(ClientCredentials::new("/oauth/token", Scopes::new()))],
+        "An app's access token, from its client credentials",
+    );
+    let session =
+        ApiKeyValue::with_description("X-Session-Token", "The session of one of the app's end users");
+    [
+        (APP, SecurityScheme::OAuth2(app)),
+        (SESSION, SecurityScheme::ApiKey(ApiKey::Header(session))),
+        ("client", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic))),
+    ]
+}
+
+fn operation_id(method: &HttpMethod, path: &str) -> String {
+    let method = allow(method).split(',').next().unwrap_or_default().to_ascii_lowercase();
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method.as_str()).chain(words).collect::<Vec<_>>().join("_")
+}
+
+/// Adds the statuses that follow from what an operation has: a body, credentials. Those that only it
+/// can answer stand at its handler.
+fn complete(operation: &mut Operation, error: &str) {
+    let mut add = |status: &str, what: &str| {
+        let responses = &mut operation.responses.responses;
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(refusal(error, what)));
+    };
+    add("400", "The request cannot be read, or has two credentials");
+    add("405", "The path does not have this method; `Allow` lists those that it has");
+    add("500", "The server failed; its log has the cause");
+    add("503", "The server is too busy or its database is away; `Retry-After`");
+    if operation.request_body.is_some() {
+        add("413", "The body has more than 64 KiB");
+        add("415", "The body's media type is not read here");
+        if error == ProblemBody::name() {
+            add("422", "Fields are missing or wrong; `errors` names each");
+        }
+    }
+    if operation.security.is_some() {
+        add("401", "A credential is missing, wrong or expired");
+        add("403", "The credential may not do this");
+    }
+}
+
+fn refusal(schema: &str, what: &str) -> Response {
+    let media = if schema == ProblemBody::name() { "application/problem+json" } else { "application/json" };
+    let content = ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name(schema))).build();
+    ResponseBuilder::new().description(what).content(media, content).build()
+}
+
+/// Swagger UI needs its own scripts and inline styles, and talks to this server alone.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'self'; frame-ancestors 'none'";
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    let document = document();
+    let json = document.to_json().unwrap_or_default();
+    cfg.service(web::resource("/openapi.json").get(move || {
+        let json = json.clone();
+        async move {
+            HttpResponse::Ok()
+                .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+                .content_type("application/json")
+                .body(json)
+        }
+    }));
+    cfg.service(
+        web::scope("/docs")
+            .wrap(
+                actix_web::middleware::DefaultHeaders::new()
+                    .add((header::CONTENT_SECURITY_POLICY, POLICY))
+                    .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                    .add((header::REFERRER_POLICY, "no-referrer")),
+            )
+            .route("", web::get().to(async || Redirect::to("/docs/").permanent()))
+            .service(SwaggerUi::new("/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json"))),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_schemas_share_a_name() {
+        let mut seen: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+        for endpoint in [oauth::endpoints(), app::endpoints(), ops::health::endpoints()].into_iter().flatten()
+        {
+            for (name, schema) in endpoint.schemas {
+                let schema = serde_json::to_string(&schema).unwrap();
+                assert_eq!(*seen.entry(name.clone()).or_insert_with(|| schema.clone()), schema, "{name}");
+            }
+        }
+    }
+}
