@@ -9,6 +9,7 @@ mod oauth;
 mod openapi;
 mod ops;
 mod resource;
+mod telemetry;
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use actix_web::web::{Data, ServiceConfig, block, to};
 use keystead_service::{Engine, Error, Result};
 
 use crate::error::{Fault, Problem};
+
+pub use crate::telemetry::{Metrics, observe};
 
 /// Every surface, on the port that the world talks to.
 pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
@@ -27,9 +30,13 @@ pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
         .default_service(to(nothing_here));
 }
 
-/// What operators' machines ask, on a port of its own.
-pub fn configure_admin(cfg: &mut ServiceConfig, engine: Data<Engine>) {
-    cfg.app_data(engine).configure(ops::health::routes).default_service(to(nothing_here));
+/// What operators' machines ask, on a port of its own that the world does not reach.
+pub fn configure_admin(cfg: &mut ServiceConfig, engine: Data<Engine>, metrics: Data<Metrics>) {
+    cfg.app_data(engine)
+        .app_data(metrics)
+        .configure(ops::health::routes)
+        .configure(ops::metrics::routes)
+        .default_service(to(nothing_here));
 }
 
 /// Outside every surface, errors are problems.

@@ -5,8 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use keystead_http::Metrics;
 use keystead_service::worker::{self, Stop};
 use keystead_service::{Engine, file_outbox::FileOutbox};
 use tracing_subscriber::EnvFilter;
@@ -45,13 +47,16 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
         );
     }
 
+    let admin = admin_listener(&loaded)?;
     let mut banner = format!("Keystead listens at http://{address} and is known as {issuer}\n");
+    if let Some(admin) = &admin {
+        banner.push_str(&format!("Health and metrics are at http://{}\n", admin.local_addr()?));
+    }
     if arguments.demo {
         banner.push_str(&demo::prepare(&engine, config, &issuer)?);
     }
     output::text(&banner)?;
 
-    let admin = admin_listener(&loaded)?;
     run(&engine, transport, listener, admin)
 }
 
@@ -107,13 +112,14 @@ fn run(
             .name("worker".to_owned())
             .spawn(move || worker::run(&engine, &transport, &stop))?
     };
-    let data = Data::from(Arc::clone(engine));
+    let (data, metrics) = (Data::from(Arc::clone(engine)), Data::new(Metrics::default()));
     let served = actix_web::rt::System::new().block_on(async move {
         let admin = match admin {
             Some(admin) => {
-                let data = data.clone();
+                let (data, metrics) = (data.clone(), metrics.clone());
                 let server = HttpServer::new(move || {
-                    App::new().configure(|cfg| keystead_http::configure_admin(cfg, data.clone()))
+                    App::new()
+                        .configure(|cfg| keystead_http::configure_admin(cfg, data.clone(), metrics.clone()))
                 })
                 .listen(admin)?
                 .workers(1)
@@ -125,12 +131,16 @@ fn run(
             }
             None => None,
         };
-        let served =
-            HttpServer::new(move || App::new().configure(|cfg| keystead_http::configure(cfg, data.clone())))
-                .listen(listener)?
-                .shutdown_timeout(GRACE)
-                .run()
-                .await;
+        let served = HttpServer::new(move || {
+            App::new()
+                .app_data(metrics.clone())
+                .wrap(from_fn(keystead_http::observe))
+                .configure(|cfg| keystead_http::configure(cfg, data.clone()))
+        })
+        .listen(listener)?
+        .shutdown_timeout(GRACE)
+        .run()
+        .await;
         if let Some(admin) = admin {
             admin.stop(false).await;
         }

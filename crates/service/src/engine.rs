@@ -144,6 +144,13 @@ impl Engine {
         self.store.read(keystead_storage::locate::ping)
     }
 
+    /// An id for a request, to find its log line by: 16 hexadecimal characters.
+    pub fn request_id(&self) -> String {
+        let mut random = [0; 8];
+        self.env.fill(&mut random);
+        format!("{:016x}", u64::from_le_bytes(random))
+    }
+
     /// The public keys that tokens can be checked with (RFC 7517 §5).
     pub fn jwks(&self) -> Vec<Jwk> {
         self.signing_keys.iter().map(SigningKey::jwk).collect()

@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, SqliteConnection};
+use diesel::sql_types::{Nullable, Text};
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
 use keystead_storage::{Database, Store};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::postgres;
 
@@ -82,6 +83,27 @@ impl TestDatabase {
         }
     }
 
+    /// All that a table holds, as text.
+    pub fn dump(&self, table: &str) -> String {
+        match &self.database {
+            Database::Sqlite(path) => {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy())
+                    .unwrap_or_else(|error| panic!("{error}"));
+                let mut text = |sql: &str| -> String {
+                    let row: TextRow =
+                        sql_query(sql).get_result(&mut conn).unwrap_or_else(|error| panic!("{sql}: {error}"));
+                    row.text.unwrap_or_default()
+                };
+                let columns = text(&format!(
+                    "SELECT group_concat('quote(' || name || ')', ' || ''|'' || ') AS text \
+                     FROM pragma_table_info('{table}')"
+                ));
+                text(&format!("SELECT group_concat({columns}, char(10)) AS text FROM {table}"))
+            }
+            Database::Postgres(url) => query(url, &format!("SELECT t::text FROM {table} t")),
+        }
+    }
+
     /// A folder of the test's own.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
@@ -98,8 +120,19 @@ impl Drop for TestDatabase {
     }
 }
 
+#[derive(QueryableByName)]
+struct TextRow {
+    #[diesel(sql_type = Nullable<Text>)]
+    text: Option<String>,
+}
+
 /// Runs SQL on PostgreSQL, as only tests do.
 fn execute(url: &str, sql: &str) {
+    query(url, sql);
+}
+
+/// The first columns of what it answers, a line each.
+fn query(url: &str, sql: &str) -> String {
     let done =
         Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(
             |runtime| {
@@ -107,14 +140,19 @@ fn execute(url: &str, sql: &str) {
                     let (client, connection) =
                         tokio_postgres::connect(url, NoTls).await.map_err(|error| error.to_string())?;
                     let driver = tokio::spawn(connection);
-                    let done = client.batch_execute(sql).await.map_err(|error| format!("{error:?}"));
+                    let done = client.simple_query(sql).await.map_err(|error| format!("{error:?}"));
                     drop(client);
                     let _ = driver.await;
                     done
                 })
             },
         );
-    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let answers = done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let lines = answers.iter().filter_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn folder() -> TempDir {

@@ -1,3 +1,4 @@
 //! What operators' machines ask.
 
 pub(crate) mod health;
+pub(crate) mod metrics;

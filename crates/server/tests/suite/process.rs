@@ -80,6 +80,11 @@ impl Host {
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let mut command = self.command(&[&["serve"], arguments].concat());
         command.env("KEYSTEAD_LISTEN", "127.0.0.1:0").env("KEYSTEAD_ADMIN_LISTEN", "127.0.0.1:0");
+        self.start(command)
+    }
+
+    /// Starts a server as `command` says, and waits until it listens.
+    pub(crate) fn start(&self, command: Command) -> Server {
         Server::start(command)
     }
 }
@@ -105,6 +110,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// What it had printed when it was ready.
     pub(crate) banner: String,
+    log: Option<thread::JoinHandle<String>>,
 }
 
 impl Server {
@@ -127,13 +133,48 @@ impl Server {
         // What is printed next comes in the same write.
         let rest: Vec<_> =
             std::iter::from_fn(|| printed.recv_timeout(Duration::from_millis(200)).ok()).collect();
-        let server = Self { child, url, banner: format!("{first}\n{}", rest.join("\n")) };
+        let server = Self { child, url, banner: format!("{first}\n{}", rest.join("\n")), log: Some(log) };
         let deadline = Instant::now() + Duration::from_secs(10);
         while server.get("/health/ready").is_none_or(|(status, _)| status != 200) {
             assert!(Instant::now() < deadline, "the server is not ready");
             thread::sleep(Duration::from_millis(10));
         }
         server
+    }
+
+    /// The address of health and metrics.
+    pub(crate) fn admin_url(&self) -> &str {
+        self.banner.lines().find_map(|line| line.strip_prefix("Health and metrics are at ")).unwrap()
+    }
+
+    /// Stops the server, and returns what it logged.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        assert!(self.child.wait().unwrap().success());
+        self.log.take().unwrap().join().unwrap()
+    }
+
+    /// Status and body of any request, with these headers.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.to_owned()).unwrap();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(None)
+            .build()
+            .into();
+        let mut answer = agent.run(request).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
     }
 
     fn agent() -> ureq::Agent {
