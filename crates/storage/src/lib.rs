@@ -32,6 +32,7 @@ pub mod outbox;
 pub mod registrations;
 pub mod sessions;
 pub mod signing_keys;
+pub mod slowdowns;
 pub mod tenants;
 pub mod users;
 
