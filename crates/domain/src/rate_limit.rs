@@ -33,6 +33,10 @@ const LONGEST: u64 = 24 * 3600;
 const MOST: u32 = 1_000_000_000;
 
 impl Quota {
+    pub(crate) const fn new(max: u32, window: Duration) -> Self {
+        Self { max, window }
+    }
+
     /// How many requests.
     pub const fn max(self) -> u32 {
         self.max
@@ -157,6 +161,7 @@ pub const fn policy(limit: Limit, subject: &Subject<'_>) -> &'static str {
 /// What was used of a quota, and until when that counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
+    quota: Quota,
     used: u32,
     ends_at: Timestamp,
 }
@@ -164,12 +169,7 @@ pub struct Window {
 impl Window {
     /// A window that begins at `now`.
     pub fn starting(quota: Quota, now: Timestamp) -> Self {
-        Self { used: 0, ends_at: now + quota.window }
-    }
-
-    /// How much was used.
-    pub const fn used(&self) -> u32 {
-        self.used
+        Self { quota, used: 0, ends_at: now + quota.window }
     }
 
     /// Whether it counts no more.
@@ -177,24 +177,25 @@ impl Window {
         now >= self.ends_at
     }
 
+    /// How much of it was used, in thousandths.
+    pub fn fullness(&self) -> u64 {
+        u64::from(self.used) * 1000 / u64::from(self.quota.max.max(1))
+    }
+
     /// Takes one more; whether there was one left. A clock that was set back begins anew.
-    pub fn take(&mut self, quota: Quota, now: Timestamp) -> bool {
-        if self.is_over(now) || self.ends_at.since(now) > quota.window {
-            *self = Self::starting(quota, now);
+    pub fn take(&mut self, now: Timestamp) -> bool {
+        if self.is_over(now) || self.ends_at.since(now) > self.quota.window {
+            *self = Self::starting(self.quota, now);
         }
-        let left = self.used < quota.max;
+        let left = self.used < self.quota.max;
         self.used += u32::from(left);
         left
     }
 
     /// How it stands.
-    pub fn standing(&self, policy: &'static str, quota: Quota, now: Timestamp) -> Standing {
-        Standing {
-            policy,
-            quota,
-            remaining: quota.max.saturating_sub(self.used),
-            reset: self.ends_at.since(now),
-        }
+    pub fn standing(&self, policy: &'static str, now: Timestamp) -> Standing {
+        let remaining = self.quota.max.saturating_sub(self.used);
+        Standing { policy, quota: self.quota, remaining, reset: self.ends_at.since(now) }
     }
 }
 
@@ -263,13 +264,13 @@ mod tests {
         let quota: Quota = "2/10s".parse().unwrap();
         let at = |seconds| START + Duration::from_secs(seconds);
         let mut window = Window::starting(quota, START);
-        assert!(window.take(quota, at(1)) && window.take(quota, at(9)));
-        assert!(!window.take(quota, at(9)));
-        let standing = window.standing("x", quota, at(9));
+        assert!(window.take(at(1)) && window.take(at(9)));
+        assert!(!window.take(at(9)));
+        let standing = window.standing("x", at(9));
         assert_eq!((standing.remaining, standing.reset.as_secs()), (0, 1));
-        assert!(window.take(quota, at(10)));
-        assert_eq!(window.standing("x", quota, at(10)).reset.as_secs(), 10);
-        assert!(window.take(quota, START), "a clock that was set back");
+        assert!(window.take(at(10)));
+        assert_eq!(window.standing("x", at(10)).reset.as_secs(), 10);
+        assert!(window.take(START), "a clock that was set back");
     }
 
     #[test]
@@ -298,10 +299,10 @@ mod tests {
             let (mut now, mut window, mut taken) = (START, Window::starting(quota, START), Vec::new());
             for pause in pauses {
                 now = now + Duration::from_millis(pause);
-                if window.take(quota, now) {
+                if window.take(now) {
                     taken.push(now);
                 }
-                let standing = window.standing("x", quota, now);
+                let standing = window.standing("x", now);
                 prop_assert!(standing.remaining < max && standing.reset <= quota.window);
             }
             for (n, first) in taken.iter().enumerate() {

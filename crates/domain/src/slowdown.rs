@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::Timestamp;
+use crate::rate_limit::{Quota, Standing};
 
 /// The longest wait between two tries.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -72,6 +73,12 @@ impl Slowdown {
         let seen = if now >= seen.forgotten_at() { Failures::none(now) } else { seen };
         let count = seen.count.saturating_add(1);
         Ok(Failures { count, last_at: now, next_at: now + self.delay(count), told: seen.told })
+    }
+
+    /// How an address stands whose next try has to wait.
+    pub const fn standing(self, wait: Duration) -> Standing {
+        let quota = Quota::new(self.free, REMEMBERED);
+        Standing { policy: "failures", quota, remaining: 0, reset: wait }
     }
 
     /// Whether the owner of the address should hear of so many failures: as soon as they cost

@@ -4,15 +4,18 @@
 //!
 //! Everything here blocks; call it where blocking is allowed.
 
+mod arrival;
 mod audit;
 mod caller;
 mod engine;
 mod error;
+mod slowdowns;
 
 pub mod access;
 pub mod apps;
 pub mod file_outbox;
 pub mod outbox;
+pub mod rate_limits;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;
@@ -21,6 +24,7 @@ pub mod tokens;
 pub mod users;
 pub mod worker;
 
+pub use arrival::{Arrival, Meter};
 pub use caller::Caller;
 pub use engine::{Engine, MasterKeyMismatch, Prefixes, Settings, StartError, master_key_id};
 pub use error::{Code, Error, FieldError, Result};

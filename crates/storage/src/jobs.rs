@@ -16,17 +16,20 @@ use crate::{PlatformTx, StoreError, TenantTx};
 pub enum JobKind {
     /// Mail a new code for the newest sign-up of an address, if there is one.
     ResendSignUpCode,
+    /// Tell the user of an address, if there is one, that sign-ins or codes failed.
+    TellOfFailures,
 }
 
 impl JobKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::ResendSignUpCode => "resend_sign_up_code",
+            Self::TellOfFailures => "tell_of_failures",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        (text == Self::ResendSignUpCode.as_str()).then_some(Self::ResendSignUpCode)
+        [Self::ResendSignUpCode, Self::TellOfFailures].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use keystead_domain::Secret;
 use keystead_domain::password::Password;
 use keystead_domain::registration::TypedCode;
+use keystead_domain::{Email, Secret};
+use keystead_service::Caller;
 use keystead_service::sign_ins::{self, PasswordSignIn};
 use keystead_service::sign_ups::{self, SignUp};
-use keystead_testkit::{Keystead, both_backends};
+use keystead_testkit::{Keystead, both_backends, only_slowdown};
 
 const PAIRS: usize = 150;
 const PASSWORD: &str = "correct horse battery staple";
@@ -41,36 +42,71 @@ fn alike(mut known: impl FnMut(usize), mut unknown: impl FnMut(usize)) -> Result
     if a.abs_diff(b) < allowed { Ok(()) } else { Err(format!("known {a:?}, unknown {b:?}")) }
 }
 
+fn have_user(keystead: &Keystead, app: &Caller, address: &str) {
+    let (engine, email) = (&keystead.engine, address.parse::<Email>().unwrap());
+    let password = Secret::new(PASSWORD.to_owned());
+    sign_ups::sign_up(engine, app, SignUp { email: email.clone(), password, name: None }).unwrap();
+    let code = TypedCode::parse(&keystead.code_for(address));
+    sign_ups::verify_email(engine, app, email, code).unwrap();
+}
+
+fn fail_to_sign_in(keystead: &Keystead, app: &Caller, address: &str) {
+    let (email, password) = (address.parse().unwrap(), Password::attempt("a wrong password").unwrap());
+    assert!(sign_ins::with_password(&keystead.engine, app, PasswordSignIn { email, password }).is_err());
+}
+
+/// Every operation on addresses of users and on others.
+fn compare(keystead: &Keystead) {
+    let app = keystead.caller(&keystead.tenant("Acme"));
+    let engine = &keystead.engine;
+    let known = |n: usize| format!("known{n}@example.com");
+    let unknown = |n: usize| format!("unknown{n}@example.com");
+    for n in 0..PAIRS {
+        have_user(keystead, &app, &known(n));
+    }
+    let sign_in = |email: String| fail_to_sign_in(keystead, &app, &email);
+    let sign_up = |email: String| {
+        let password = Secret::new("another passphrase".to_owned());
+        sign_ups::sign_up(engine, &app, SignUp { email: email.parse().unwrap(), password, name: None })
+            .unwrap();
+    };
+    let resend = |email: String| sign_ups::resend_code(engine, &app, email.parse().unwrap()).unwrap();
+    let verify = |email: String| {
+        assert!(
+            sign_ups::verify_email(engine, &app, email.parse().unwrap(), TypedCode::parse("000000")).is_err()
+        );
+    };
+    let operations: [(&str, &dyn Fn(String)); 4] =
+        [("sign-in", &sign_in), ("resend", &resend), ("verify", &verify), ("sign-up", &sign_up)];
+    for (name, operation) in operations {
+        alike(|n| operation(known(n)), |n| operation(unknown(n)))
+            .unwrap_or_else(|times| panic!("{name}: {times}"));
+    }
+}
+
 both_backends! {
     fn known_and_unknown_addresses_take_the_same_time(database: TestDatabase) {
-        let keystead = Keystead::on(&database);
+        compare(&Keystead::on(&database));
+    }
+
+    /// The delay grows with each failure here, but no two failures are of one address.
+    fn so_they_do_where_requests_and_failures_are_counted(database: TestDatabase) {
+        compare(&Keystead::with(&database, |settings| settings.rate_limits = Some(only_slowdown())));
+    }
+
+    /// From the first failure over the one that the owner is told of to those that have to wait.
+    fn so_they_do_while_failures_slow_them_down(database: TestDatabase) {
+        let keystead = Keystead::with(&database, |settings| settings.rate_limits = Some(only_slowdown()));
         let app = keystead.caller(&keystead.tenant("Acme"));
-        let engine = &keystead.engine;
-        let known = |n: usize| format!("known{n}@example.com");
-        let unknown = |n: usize| format!("unknown{n}@example.com");
-        for n in 0..PAIRS {
-            let email: keystead_domain::Email = known(n).parse().unwrap();
-            let password = Secret::new(PASSWORD.to_owned());
-            sign_ups::sign_up(engine, &app, SignUp { email: email.clone(), password, name: None }).unwrap();
-            let code = TypedCode::parse(&keystead.code_for(&known(n)));
-            sign_ups::verify_email(engine, &app, email, code).unwrap();
+        let known = |n: usize| format!("known{}@example.com", n / 10);
+        let unknown = |n: usize| format!("unknown{}@example.com", n / 10);
+        for n in (0..PAIRS).step_by(10) {
+            have_user(&keystead, &app, &known(n));
         }
-        let sign_in = |email: String| {
-            let password = Password::attempt("a wrong password").unwrap();
-            assert!(sign_ins::with_password(engine, &app, PasswordSignIn { email: email.parse().unwrap(), password }).is_err());
-        };
-        let sign_up = |email: String| {
-            let password = Secret::new("another passphrase".to_owned());
-            sign_ups::sign_up(engine, &app, SignUp { email: email.parse().unwrap(), password, name: None }).unwrap();
-        };
-        let resend = |email: String| sign_ups::resend_code(engine, &app, email.parse().unwrap()).unwrap();
-        let verify = |email: String| {
-            assert!(sign_ups::verify_email(engine, &app, email.parse().unwrap(), TypedCode::parse("000000")).is_err());
-        };
-        let operations: [(&str, &dyn Fn(String)); 4] =
-            [("sign-in", &sign_in), ("resend", &resend), ("verify", &verify), ("sign-up", &sign_up)];
-        for (name, operation) in operations {
-            alike(|n| operation(known(n)), |n| operation(unknown(n))).unwrap_or_else(|times| panic!("{name}: {times}"));
-        }
+        alike(|n| fail_to_sign_in(&keystead, &app, &known(n)), |n| fail_to_sign_in(&keystead, &app, &unknown(n)))
+            .unwrap_or_else(|times| panic!("slowed down: {times}"));
+        // By now both of these have to wait, whatever is tried.
+        alike(|_| fail_to_sign_in(&keystead, &app, &known(0)), |_| fail_to_sign_in(&keystead, &app, &unknown(0)))
+            .unwrap_or_else(|times| panic!("waiting: {times}"));
     }
 }

@@ -9,14 +9,16 @@ mod sign_ups;
 mod views;
 
 use actix_web::http::header;
-use actix_web::middleware::DefaultHeaders;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
 use crate::error::{Fault, Problem};
+use crate::limits;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::scope("/v2")
+            .wrap(from_fn(limits::problems))
             // Answers hold credentials and personal data.
             .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
             .configure(apps::routes)

@@ -5,6 +5,7 @@
 mod app_api;
 mod bad_input;
 mod health;
+mod rate_limits;
 mod token_endpoint;
 
 use keystead_testkit::{Keystead, TestTenant};
