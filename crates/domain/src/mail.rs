@@ -32,6 +32,11 @@ pub enum Mail {
         /// Whose product.
         product: Name,
     },
+    /// Sign-ins or codes failed for an address more often than slips explain.
+    FailedSignIns {
+        /// Whose product.
+        product: Name,
+    },
 }
 
 impl Mail {
@@ -42,6 +47,7 @@ impl Mail {
             Self::ResetPassword { .. } => "reset_password",
             Self::PasswordChanged { .. } => "password_changed",
             Self::AddressTaken { .. } => "address_taken",
+            Self::FailedSignIns { .. } => "failed_sign_ins",
         }
     }
 
@@ -52,6 +58,7 @@ impl Mail {
             Self::ResetPassword { product, .. } => format!("Set a new password for {product}"),
             Self::PasswordChanged { product } => format!("Your password for {product} was changed"),
             Self::AddressTaken { product } => format!("You already have an account at {product}"),
+            Self::FailedSignIns { product } => format!("Failed sign-ins to your account at {product}"),
         }
     }
 
@@ -77,6 +84,13 @@ impl Mail {
                 "Somebody, perhaps you, tried to sign up for {product} with this address.\n\
                  You already have an account there: sign in as usual.\n\n\
                  If it was not you, there is nothing to do; nothing has changed.\n"
+            ),
+            Self::FailedSignIns { product } => format!(
+                "Several wrong passwords or codes were tried for your account at {product}. Nobody got in\n\
+                 with them. Further tries now have to wait, up to 15 minutes each; a sign-in that succeeds\n\
+                 ends that.\n\n\
+                 If it was you, there is nothing to do. If it was not, make sure that you use your password\n\
+                 for {product} nowhere else.\n"
             ),
         })
     }

@@ -1,22 +1,43 @@
 //! The credentials in a request's headers, and where it came from. A request uses one credential.
 
-use actix_web::HttpRequest;
+use std::net::IpAddr;
+
 use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
-use base64::Engine as _;
+use actix_web::{HttpMessage as _, HttpRequest};
+use base64::engine::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keystead_domain::Secret;
 use keystead_domain::audit::Origin;
 use keystead_domain::session::UserAgent;
+use keystead_service::{Arrival, Engine, Meter};
 
 use crate::error::Fault;
 
-/// Where a request came from, as far as it can be known.
-pub(crate) fn origin(request: &HttpRequest) -> Origin {
+/// Where a request came from, as far as it can be known, and what it was counted by so far.
+pub(crate) fn arrival(request: &HttpRequest, engine: &Engine) -> Arrival {
     let user_agent = request.headers().get(USER_AGENT);
-    Origin {
-        ip: request.peer_addr().map(|address| address.ip()),
+    let proxies = &engine.settings().client_address;
+    let name = proxies.header.as_deref().unwrap_or_default();
+    // A line that is not ASCII has no address in it; as a hop of its own it hides none to its left.
+    let lines: Vec<_> =
+        request.headers().get_all(name).map(|value| value.to_str().unwrap_or("unreadable")).collect();
+    let origin = Origin {
+        ip: request.peer_addr().map(|peer| proxies.of(peer.ip(), lines.into_iter())),
         user_agent: user_agent.and_then(|value| UserAgent::new(&String::from_utf8_lossy(value.as_bytes()))),
-    }
+    };
+    Arrival { origin, end_user_ip: None, meter: meter(request) }
+}
+
+/// What the request was counted by so far; the surface's wrapper put it there.
+pub(crate) fn meter(request: &HttpRequest) -> Meter {
+    request.extensions().get::<Meter>().cloned().unwrap_or_default()
+}
+
+/// Where the app says that its end user is: one address, without a port.
+pub(crate) fn end_user_ip(request: &HttpRequest) -> Result<Option<IpAddr>, Fault> {
+    let value = single(request, "X-End-User-IP")?;
+    let not_one = |_| Fault::Malformed("The header X-End-User-IP is no IP address.".into());
+    value.map(|text| text.parse()).transpose().map_err(not_one)
 }
 
 /// The value of a header that may come once.

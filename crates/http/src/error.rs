@@ -9,6 +9,8 @@ mod problem;
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use keystead_domain::rate_limit::seconds_until;
 use keystead_service::{Code, Error, FieldError};
 
 pub(crate) use oauth::{OAuthError, OAuthErrorBody};
@@ -72,13 +74,16 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Conflict => StatusCode::CONFLICT,
         Code::InvalidScope | Code::UnauthorizedClient => StatusCode::BAD_REQUEST,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// Seconds after which trying again may do.
-pub(crate) const RETRY_AFTER: &str = "1";
+/// Whole seconds after which trying again may do, where it may (RFC 9110 §10.2.3).
+pub(crate) fn retry_after(error: &Error) -> Option<(HeaderName, HeaderValue)> {
+    Some((RETRY_AFTER, seconds_until(error.retry_after()?).max(1).into()))
+}
 
 /// Puts the cause of a failure into the log; callers do not get it.
 pub(crate) fn log(error: &Error) {

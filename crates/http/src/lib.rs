@@ -5,6 +5,7 @@ mod app;
 mod body;
 mod credentials;
 mod error;
+mod limits;
 mod oauth;
 mod openapi;
 mod ops;
@@ -14,6 +15,7 @@ mod telemetry;
 use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig, block, to};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use keystead_service::{Engine, Error, Result};
 
 use crate::error::{Fault, Problem};
@@ -39,9 +41,10 @@ pub fn configure_admin(cfg: &mut ServiceConfig, engine: Data<Engine>, metrics: D
         .default_service(to(nothing_here));
 }
 
-/// Outside every surface, errors are problems.
-async fn nothing_here() -> std::result::Result<&'static str, Problem> {
-    Err(Fault::NoSuchPath.into())
+/// Outside every surface, errors are problems, and whoever looks around is a stranger.
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let problem = |problem: Problem| problem.error_response();
+    limits::finish(&request, problem(Fault::NoSuchPath.into()), |error| Problem::from(error).error_response())
 }
 
 /// Crosses over from the event loop to a thread where the service may block.

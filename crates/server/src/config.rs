@@ -15,6 +15,9 @@ mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use keystead_domain::network::Cidr;
+use keystead_domain::rate_limit::Quota;
+
 pub use self::error::{ConfigError, ConfigErrors, InsecurePublicUrl, Warning};
 pub use self::loaded::{Loaded, Shown};
 pub use self::setting::Setting;
@@ -25,12 +28,13 @@ use self::setting::settings;
 use self::sources::Reader;
 use self::url::is_loopback;
 use self::values::{
-    ADDRESS, DATABASE, LINE, MAIL, MAILBOX, PATH, PREFIX, Rule, URL, Value, one_of, whole_number,
+    ADDRESS, DATABASE, HEADER, LINE, MAIL, MAILBOX, PATH, PREFIX, QUOTA, RANGES, Rule, SWITCH, URL, Value,
+    one_of, whole_number,
 };
 
 settings! {
     /// What is in force, each value within its limits.
-    Config at "" => {
+    Config at "", where check_client_address => {
         /// Where all surfaces are served: IP address and port
         listen: SocketAddr = "127.0.0.1:8000", ADDRESS;
 
@@ -61,6 +65,12 @@ settings! {
 
         /// What is logged: a tracing filter such as `info,keystead_http=debug`
         log: String = "info,actix_server=warn", LINE;
+
+        /// The proxies whose word about the client's address is taken: IP addresses and ranges
+        trusted_proxies: Vec<Cidr> = "", RANGES;
+
+        /// The one header that such a proxy writes the client's address to; when unset, none is read
+        client_ip_header: Option<String>, HEADER;
 
         section tokens: Tokens where check_session_lifetimes {
             /// Lifetime in seconds of an access token that an app gets for itself
@@ -105,6 +115,38 @@ settings! {
             /// Passwords that may wait for a thread before the server answers 503
             queue: usize = 32, whole_number!(1..=100_000);
         }
+
+        section rate_limits: RateLimits {
+            /// Whether requests and failures are limited at all
+            enabled: bool = true, SWITCH;
+
+            /// Requests of one app
+            app: Quota = "6000/1m", QUOTA;
+
+            /// Requests from one address that proved nothing
+            anonymous: Quota = "500/15m", QUOTA;
+
+            /// Access tokens from one address that were no good
+            failed_bearer: Quota = "10/1m", QUOTA;
+
+            /// Client credentials that were no good, from one address and for one app
+            failed_client: Quota = "10/1m", QUOTA;
+
+            /// Sign-ins of one e-mail address of a tenant, and of one end user's IP address
+            sign_in: Quota = "10/1m", QUOTA;
+
+            /// Sign-ups of one e-mail address of a tenant, and of one end user's IP address
+            sign_up: Quota = "10/1m", QUOTA;
+
+            /// Mailed codes typed for one e-mail address of a tenant, and by one end user's IP address
+            code: Quota = "10/1m", QUOTA;
+
+            /// New codes asked for one e-mail address of a tenant, and by one end user's IP address
+            resend: Quota = "10/1m", QUOTA;
+
+            /// Failed sign-ins and codes of one e-mail address before each further one delays the next
+            free_failures: u32 = 5, whole_number!(1..=100);
+        }
     }
 }
 
@@ -148,6 +190,14 @@ impl Config {
             Some(url) => is_loopback(url),
             None => self.listen.ip().is_loopback(),
         }
+    }
+}
+
+/// A header that nobody is trusted to write would never be read.
+fn check_client_address(config: &Config, reader: &mut Reader) {
+    if config.client_ip_header.is_some() && config.trusted_proxies.is_empty() {
+        let value = config.client_ip_header.clone();
+        reader.require_with(&Config::client_ip_header, value, &Config::trusted_proxies);
     }
 }
 
@@ -403,6 +453,57 @@ mod tests {
             ["`password.memory_kib` (file keystead.toml, line 1) must be at least 32 because of \
               `password.parallelism` (flag --password.parallelism), not `31`"]
         );
+    }
+
+    #[test]
+    fn lists_are_arrays_in_the_file_and_comma_separated_elsewhere() {
+        let file = "trusted_proxies = ['10.0.0.0/8', '::1']\nclient_ip_header = 'X-Real-IP'";
+        let in_file = load(file, &[], &[]).unwrap();
+        assert_eq!(shown(&in_file, &Config::trusted_proxies), "10.0.0.0/8,::1/128");
+        let variables =
+            [("KEYSTEAD_TRUSTED_PROXIES", "10.0.0.0/8, ::1"), ("KEYSTEAD_CLIENT_IP_HEADER", "X-Real-IP")];
+        assert_eq!(load("", &variables, &[]).unwrap().config, in_file.config);
+        let none = load("trusted_proxies = []", &[], &[]).unwrap();
+        assert_eq!(none.config, load("", &[], &[]).unwrap().config);
+        for (file, found) in [
+            ("trusted_proxies = '10.0.0.0/8'", "a TOML string"),
+            ("trusted_proxies = [10]", "`a TOML integer`"),
+            ("trusted_proxies = ['']", "`a TOML string`"),
+            ("trusted_proxies = [[]]", "`a TOML array`"),
+            ("trusted_proxies = ['10.0.0.1/8']", "`10.0.0.1/8`"),
+        ] {
+            let errors = errors(file, &[], &[]);
+            assert!(errors.len() == 1 && errors[0].ends_with(&format!("not {found}")), "{errors:#?}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_not_read_from_nobody() {
+        let errors = errors("client_ip_header = 'X-Forwarded-For'", &[], &[]);
+        assert_eq!(
+            errors,
+            ["`client_ip_header` (file keystead.toml, line 1) must be unset without `trusted_proxies`, \
+              not `X-Forwarded-For`"]
+        );
+    }
+
+    #[test]
+    fn limits_are_switched_and_set_one_by_one() {
+        let file = "[rate_limits]\nenabled = false\nsign_in = '3/30s'";
+        let limits = load(file, &[("KEYSTEAD_RATE_LIMITS__APP", "10/1s")], &[]).unwrap().config.rate_limits;
+        assert!(!limits.enabled);
+        assert_eq!([limits.sign_in, limits.app].map(|quota| quota.to_string()), ["3/30s", "10/1s"]);
+        for (file, found) in [
+            ("rate_limits.enabled = 'no'", "a TOML string"),
+            ("rate_limits.enabled = 1", "a TOML integer"),
+            ("rate_limits.app = 10", "a TOML integer"),
+            ("rate_limits.app = '0/1m'", "`0/1m`"),
+            ("rate_limits.free_failures = 0", "`0`"),
+        ] {
+            let errors = errors(file, &[], &[]);
+            assert!(errors.len() == 1 && errors[0].ends_with(&format!("not {found}")), "{errors:#?}");
+        }
+        assert_eq!(errors("", &[("KEYSTEAD_RATE_LIMITS__ENABLED", "yes")], &[]).len(), 1);
     }
 
     #[test]

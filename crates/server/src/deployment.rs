@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use keystead_crypto::env::SystemEnv;
 use keystead_crypto::passwords::Argon2Cost;
+use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
+use keystead_domain::rate_limit::Quotas;
 use keystead_domain::session::SessionLifetime;
+use keystead_domain::slowdown::Slowdown;
 use keystead_service::file_outbox::FileOutbox;
+use keystead_service::rate_limits::RateLimits;
 use keystead_service::{Engine, Prefixes, Settings, master_key_id};
 use keystead_storage::{Database, Store};
 
@@ -111,5 +115,24 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             .default_plan
             .parse()
             .map_err(|error: keystead_domain::tenant::UnknownPlan| impossible("default_plan", &error))?,
+        rate_limits: rate_limits(&config.rate_limits),
+        client_address: ClientAddress {
+            header: config.client_ip_header.clone(),
+            trusted: config.trusted_proxies.clone(),
+        },
     })
+}
+
+fn rate_limits(limits: &config::RateLimits) -> Option<RateLimits> {
+    let quotas = Quotas {
+        app: limits.app,
+        anonymous: limits.anonymous,
+        failed_bearer: limits.failed_bearer,
+        failed_client: limits.failed_client,
+        sign_in: limits.sign_in,
+        sign_up: limits.sign_up,
+        code: limits.code,
+        resend: limits.resend,
+    };
+    limits.enabled.then_some(RateLimits { quotas, slowdown: Slowdown { free: limits.free_failures } })
 }

@@ -14,7 +14,7 @@ use keystead_service::{Engine, file_outbox::FileOutbox};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Global, Serve};
-use crate::config::{Config, Loaded, Source};
+use crate::config::{Config, Loaded, RateLimits, Source};
 use crate::failure::Failure;
 use crate::{demo, deployment, output};
 
@@ -40,6 +40,10 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
     }
     let engine = Arc::new(deployment::open_engine(config, &issuer)?);
     let transport = deployment::file_outbox(config)?;
+    if !config.is_local() && !config.rate_limits.enabled {
+        let key = RateLimits::enabled.key;
+        tracing::warn!("{key} is off: passwords and codes can be guessed as fast as they are checked");
+    }
     if !config.is_local() {
         tracing::warn!(
             folder = %deployment::outbox_folder(config).display(),

@@ -1,22 +1,37 @@
 //! Who calls, and from where.
 
+use std::net::IpAddr;
+
 use keystead_domain::Owner;
 use keystead_domain::audit::{Actor, Origin};
 use keystead_domain::policy::{
     Action, AppPrincipal, Denied, PlatformAction, PlatformScope, Principal, TenantScope,
 };
 
+use crate::{Arrival, Meter};
+
 /// An authenticated caller of a use case.
 #[derive(Clone, Debug)]
 pub struct Caller {
     principal: Principal,
     origin: Origin,
+    end_user_ip: Option<IpAddr>,
+    meter: Meter,
 }
 
 impl Caller {
     /// A caller that was authenticated as `principal`.
-    pub const fn new(principal: Principal, origin: Origin) -> Self {
-        Self { principal, origin }
+    pub fn new(principal: Principal, origin: Origin) -> Self {
+        Self { principal, origin, end_user_ip: None, meter: Meter::default() }
+    }
+
+    /// An app that was authenticated by what arrived. A first-party app is believed where its end
+    /// user is: that is then where the request came from.
+    pub(crate) fn arrived(app: AppPrincipal, arrival: Arrival) -> Self {
+        let Arrival { mut origin, end_user_ip, meter } = arrival;
+        let end_user_ip = end_user_ip.filter(|_| app.first_party).map(|ip| ip.to_canonical());
+        origin.ip = end_user_ip.or(origin.ip);
+        Self { principal: Principal::App(Box::new(app)), origin, end_user_ip, meter }
     }
 
     /// Whoever runs commands on the server's host, or the program that embeds the service.
@@ -53,5 +68,14 @@ impl Caller {
 
     pub(crate) const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Where the end user is, if an app that is believed says so.
+    pub(crate) const fn end_user_ip(&self) -> Option<IpAddr> {
+        self.end_user_ip
+    }
+
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
     }
 }

@@ -9,6 +9,7 @@ use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::sealing::{Sealed, Sealer};
 use keystead_crypto::signing::{Jwk, SigningKey};
 use keystead_domain::name::Name;
+use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
 use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
@@ -18,6 +19,7 @@ use keystead_storage::signing_keys::StoredSigningKey;
 use keystead_storage::{Store, StoreError, UniqueKey, deployment, signing_keys, tenants};
 
 use crate::Caller;
+use crate::rate_limits::{RateLimits, Windows};
 
 /// What an operator can set, as far as use cases care.
 #[derive(Clone)]
@@ -40,6 +42,10 @@ pub struct Settings {
     pub hashing_queue: usize,
     /// The plan of a tenant that is made without one.
     pub default_plan: PlanName,
+    /// How often somebody may ask; nothing to let everybody ask as often as they like.
+    pub rate_limits: Option<RateLimits>,
+    /// How the address of a client is found behind proxies.
+    pub client_address: ClientAddress,
 }
 
 /// What each kind of secret begins with, so that a deployment's secrets carry its own brand.
@@ -64,6 +70,7 @@ pub struct Engine {
     /// The key that signs comes first.
     pub(crate) signing_keys: Vec<SigningKey>,
     pub(crate) work: Bell,
+    pub(crate) windows: Windows,
 }
 
 /// Why an engine does not start.
@@ -123,7 +130,8 @@ impl Engine {
             Arc::clone(&env),
         )?;
         let codes = Arc::new(CodeKey::new(master_key));
-        Ok(Self { store, env, settings, hasher, sealer, codes, signing_keys, work: Bell::default() })
+        let (work, windows) = (Bell::default(), Windows::default());
+        Ok(Self { store, env, settings, hasher, sealer, codes, signing_keys, work, windows })
     }
 
     /// The settings.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use keystead_crypto::passwords::HashingError;
 use keystead_domain::policy::Denied;
@@ -16,6 +17,7 @@ pub struct Error {
     code: Code,
     public: Cow<'static, str>,
     fields: Vec<FieldError>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -81,6 +83,8 @@ codes! {
     InvalidScope = "invalid_scope": "The scope is unknown, malformed, or more than this client may have";
     /// RFC 6749 §5.2.
     UnauthorizedClient = "unauthorized_client": "The tenant of this client is suspended";
+    /// Too many requests, or too many failures; when to try again is told.
+    RateLimited = "rate_limited": "Too many requests or failed tries. Try again later.";
     /// The database is away, or too much waits.
     Unavailable = "unavailable": "The server is too busy, or its database is away. Try again in a moment.";
     /// Our fault; the log has the cause.
@@ -90,7 +94,13 @@ codes! {
 impl Error {
     /// An error that says no more than its code does.
     pub const fn of(code: Code) -> Self {
-        Self { code, public: Cow::Borrowed(code.public()), fields: Vec::new(), source: None }
+        Self {
+            code,
+            public: Cow::Borrowed(code.public()),
+            fields: Vec::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// The same error with another sentence.
@@ -117,6 +127,21 @@ impl Error {
         let mut error = Self::of(Code::Internal);
         error.source = Some(source.into());
         error
+    }
+
+    /// Too many requests, until `wait` is over.
+    pub const fn limited(wait: Duration) -> Self {
+        let mut error = Self::of(Code::RateLimited);
+        error.retry_after = Some(wait);
+        error
+    }
+
+    /// After how long trying again may do, where it may.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self.code {
+            Code::Unavailable => Some(Duration::from_secs(1)),
+            _ => self.retry_after,
+        }
     }
 
     /// The stable code.

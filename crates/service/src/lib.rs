@@ -4,6 +4,7 @@
 //!
 //! Everything here blocks; call it where blocking is allowed.
 
+mod arrival;
 mod audit;
 mod budgets;
 mod caller;
@@ -11,6 +12,7 @@ mod engine;
 mod error;
 mod reauthentication;
 mod second_factor;
+mod slowdowns;
 
 pub mod access;
 pub mod apps;
@@ -19,6 +21,7 @@ pub mod mfa;
 pub mod outbox;
 pub mod passwords;
 pub mod profile;
+pub mod rate_limits;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;
@@ -27,6 +30,7 @@ pub mod tokens;
 pub mod users;
 pub mod worker;
 
+pub use arrival::{Arrival, Meter};
 pub use caller::Caller;
 pub use engine::{Engine, MasterKeyMismatch, Prefixes, Settings, StartError, master_key_id};
 pub use error::{Code, Error, FieldError, Result};

@@ -41,7 +41,7 @@ pub fn enroll(
     let outcome = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&proven.scope);
         let typed = proof.second_factor.as_ref();
-        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven.password, &factor, typed)? {
+        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven, &factor, typed)? {
             return Ok(Outcome::Refused(refusal));
         }
         second_factors::set_pending_totp(&mut tenant, signed_in.user().id, sealed.as_bytes())?;
@@ -108,7 +108,7 @@ pub fn disable(
     let outcome = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&proven.scope);
         let typed = proof.second_factor.as_ref();
-        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven.password, &factor, typed)? {
+        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven, &factor, typed)? {
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Outcome::Refused(refusal));
         }
@@ -139,7 +139,7 @@ pub fn new_recovery_codes(
         let mut tenant = tx.tenant(&proven.scope);
         let typed = proof.second_factor.as_ref();
         let user = signed_in.user().id;
-        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven.password, &factor, typed)? {
+        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven, &factor, typed)? {
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Outcome::Refused(refusal));
         }

@@ -1,6 +1,7 @@
 //! A user's own password: changing it, and setting a new one with a mailed code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystead_crypto::codes::CodePurpose;
 use keystead_domain::audit::{Actor, AuditAction};
@@ -10,6 +11,7 @@ use keystead_domain::mail::Mail;
 use keystead_domain::name::Name;
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
+use keystead_domain::rate_limit::Limit;
 use keystead_domain::registration::{PendingCode, TypedCode};
 use keystead_domain::user::{User, UserStatus};
 use keystead_domain::{Email, Secret};
@@ -31,6 +33,7 @@ pub fn request_reset(engine: &Engine, caller: &Caller, email: Email) -> Result<(
     let owner = caller.app()?.owner();
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
+    engine.count_for(caller, Limit::Resend, owner, &email)?;
     let job = JobId::mint(now, &*engine.env);
     let event = engine.event(caller, owner, AuditAction::ResetRequested, now);
     engine.store.write(move |tx| {
@@ -83,6 +86,8 @@ pub fn confirm_reset(
     let (owner, product) = (app.owner(), app.product().clone());
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
+    engine.count_for(caller, Limit::Code, owner, &email)?;
+    let next = engine.next_try(caller, scope, &email, now)?;
     let known = [email.as_str(), email.key(), product.as_str()];
     let chosen = Password::choose(new_password.expose(), engine.settings.password_policy, &known)
         .map_err(|weak| weak_password("new_password", weak))?;
@@ -91,11 +96,16 @@ pub fn confirm_reset(
     let notice = engine.compose(&email, &Mail::PasswordChanged { product }, now);
     let event = engine.event(caller, owner, AuditAction::PasswordReset, now);
     let (codes, nobody) = (Arc::clone(&engine.codes), UserId::mint(now, &*engine.env));
-    let user = engine.store.write(move |tx| {
+    let outcome = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
+        let attempt = match next.take(&mut tenant, now)? {
+            Ok(attempt) => attempt,
+            Err(wait) => return Ok(Reset::TooEarly(wait)),
+        };
         if !counters::take(&mut tenant, RESET_TRIES_DAILY, email.key(), now)? {
+            attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
-            return Ok(None);
+            return Ok(Reset::Refused);
         }
         let found = users::find_by_email(&mut tenant, &email)?.map(|(user, _)| user);
         let id = found.as_ref().map_or(nobody, |user| user.id);
@@ -105,12 +115,14 @@ pub fn confirm_reset(
             _ => false,
         };
         let Some(user) = found.filter(|_| matches) else {
+            attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
-            return Ok(None);
+            return Ok(Reset::Refused);
         };
         if !reset_codes::consume(&mut tenant, user.id)? {
-            return Ok(None);
+            return Ok(Reset::Refused);
         }
+        attempt.succeeded(&mut tenant)?;
         counters::give_back(&mut tenant, RESET_TRIES_DAILY, email.key(), now)?;
         if user.email_verified_at.is_none() {
             second_factors::remove(&mut tenant, user.id)?;
@@ -122,10 +134,21 @@ pub fn confirm_reset(
             outbox::insert(&mut tenant, &notice)?;
         }
         audit::insert(&mut tenant, &event.by(Actor::User(user.id)).on(user.id))?;
-        Ok(Some(user))
+        Ok(Reset::Done(user))
     })?;
     engine.work.ring();
-    user.ok_or_else(|| Error::of(Code::InvalidCode))
+    match outcome {
+        Reset::Done(user) => Ok(user),
+        Reset::Refused => Err(Error::of(Code::InvalidCode)),
+        Reset::TooEarly(wait) => Err(engine.too_early(caller.meter(), wait)),
+    }
+}
+
+/// What became of a code.
+enum Reset {
+    Done(User),
+    Refused,
+    TooEarly(Duration),
 }
 
 /// Changes the password of the user that is signed in. Its other sessions end.
@@ -150,6 +173,7 @@ pub fn change(
     let (user, kept, email) = (user.id, signed_in.session_id(), user.email.clone());
     let changed = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&proven.scope);
+        proven.attempt.give_back(&mut tenant)?;
         if !users::replace_password(&mut tenant, user, &proven.password, &hash)? {
             return Ok(false);
         }

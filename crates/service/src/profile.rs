@@ -26,6 +26,7 @@ pub fn rename(
     let id = user.id;
     let found = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&proven.scope);
+        proven.attempt.give_back(&mut tenant)?;
         let found = users::rename(&mut tenant, id, name.as_ref())?;
         if found {
             audit::insert(&mut tenant, &event)?;
@@ -46,7 +47,7 @@ pub fn delete(engine: &Engine, caller: &Caller, signed_in: &SignedIn, proof: Rea
     let outcome = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&proven.scope);
         let typed = proof.second_factor.as_ref();
-        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven.password, &factor, typed)? {
+        if let Some(refusal) = still_proven(&mut tenant, &signed_in, &proven, &factor, typed)? {
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Outcome::Refused(refusal));
         }

@@ -5,6 +5,7 @@ use keystead_crypto::passwords::Verdict;
 use keystead_domain::audit::{Actor, Event};
 use keystead_domain::password::Password;
 use keystead_domain::policy::{Action, TenantScope};
+use keystead_domain::rate_limit::Limit;
 use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::user::PasswordHash;
 use keystead_storage::{StoreError, TenantTx, audit, users};
@@ -12,6 +13,7 @@ use keystead_storage::{StoreError, TenantTx, audit, users};
 use crate::audit::Refine as _;
 use crate::second_factor::{FactorCheck, FactorVerdict};
 use crate::sessions::SignedIn;
+use crate::slowdowns::Try;
 use crate::{Caller, Code, Engine, Error, Result};
 
 /// What a user typed to prove itself again.
@@ -22,13 +24,16 @@ pub struct Reauthentication {
     pub second_factor: Option<TypedFactor>,
 }
 
-/// A password that was right a moment ago, and the scope that it was checked in.
+/// A password that was right a moment ago, and the scope that it was checked in. The try that it
+/// cost is still to be settled: given back, or failed where the second factor is wrong.
 pub(crate) struct Proven {
     pub(crate) scope: TenantScope,
     pub(crate) password: PasswordHash,
+    pub(crate) attempt: Try,
 }
 
-/// Checks the password of the user that is signed in. A wrong one is remembered in the trail.
+/// Checks the password of the user that is signed in. A wrong one is remembered in the trail, and
+/// slows down the next as a failed sign-in does.
 pub(crate) fn prove_password(
     engine: &Engine,
     caller: &Caller,
@@ -38,12 +43,19 @@ pub(crate) fn prove_password(
 ) -> Result<Proven> {
     let user = signed_in.user().id;
     let scope = caller.allow(Action::HandleEndUsers, signed_in.user().directory)?;
+    let (now, email) = (event.at, &signed_in.user().email);
+    engine.count_for(caller, Limit::SignIn, signed_in.user().directory, email)?;
+    let attempt = engine.take_try(caller, scope, email, now)?;
     let stored = engine.store.read(|tx| users::find_password(&mut tx.tenant(&scope), user))?;
     match (engine.hasher.verify(password.clone(), stored.as_ref())?, stored) {
-        (Verdict::Right { .. }, Some(password)) => Ok(Proven { scope, password }),
+        (Verdict::Right { .. }, Some(password)) => Ok(Proven { scope, password, attempt }),
         _ => {
             let event = event.clone().by(Actor::User(user)).on(user).refused();
-            engine.store.write(move |tx| audit::insert(&mut tx.tenant(&scope), &event))?;
+            engine.store.write(move |tx| {
+                let mut tenant = tx.tenant(&scope);
+                attempt.failed(&mut tenant, now)?;
+                audit::insert(&mut tenant, &event)
+            })?;
             Err(Error::of(Code::InvalidCredentials).saying("The current password is wrong."))
         }
     }
@@ -93,17 +105,23 @@ impl<T> Outcome<T> {
 pub(crate) fn still_proven(
     tx: &mut TenantTx<'_>,
     signed_in: &SignedIn,
-    proven: &PasswordHash,
+    proven: &Proven,
     factor: &FactorCheck,
     typed: Option<&TypedFactor>,
 ) -> std::result::Result<Option<Refusal>, StoreError> {
     let user = signed_in.user().id;
-    if users::find_password(tx, user)?.as_ref() != Some(proven) {
-        return Ok(Some(Refusal::PasswordChanged));
+    let refusal = if users::find_password(tx, user)?.as_ref() != Some(&proven.password) {
+        Some(Refusal::PasswordChanged)
+    } else {
+        match factor.check(tx, user, typed)? {
+            FactorVerdict::NotEnrolled | FactorVerdict::Right => None,
+            FactorVerdict::Missing => Some(Refusal::FactorMissing),
+            FactorVerdict::Wrong => Some(Refusal::FactorWrong),
+        }
+    };
+    match refusal {
+        Some(Refusal::FactorWrong) => proven.attempt.failed(tx, factor.now())?,
+        _ => proven.attempt.give_back(tx)?,
     }
-    Ok(match factor.check(tx, user, typed)? {
-        FactorVerdict::NotEnrolled | FactorVerdict::Right => None,
-        FactorVerdict::Missing => Some(Refusal::FactorMissing),
-        FactorVerdict::Wrong => Some(Refusal::FactorWrong),
-    })
+    Ok(refusal)
 }

@@ -39,6 +39,11 @@ impl Engine {
 }
 
 impl FactorCheck {
+    /// The instant that codes are checked for.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Checks what was typed for `user`, and uses it up if it is right.
     pub(crate) fn check(
         &self,

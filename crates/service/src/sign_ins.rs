@@ -5,6 +5,7 @@ use keystead_domain::Email;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
+use keystead_domain::rate_limit::Limit;
 use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::user::{SignInDecision, User};
 use keystead_storage::{audit, registrations, sessions, users};
@@ -35,13 +36,15 @@ pub enum SignIn {
 /// Signs an end user in.
 ///
 /// The work is the same whether or not the address is known: the same queries, one password
-/// check, one write. That the address has to be verified first is told only to whoever knows the
+/// check, the same writes. That the address has to be verified first is told only to whoever knows the
 /// password, of the user or of its newest sign-up.
 pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<SignIn> {
     let owner = caller.app()?.owner();
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     let PasswordSignIn { email, password, second_factor } = typed;
+    engine.count_for(caller, Limit::SignIn, owner, &email)?;
+    let attempt = engine.take_try(caller, scope, &email, now)?;
     let factor = engine.factor_check(now);
 
     let (found, newest_sign_up) = engine.store.read(|tx| {
@@ -54,7 +57,14 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
         (None, Some(registration)) => (None, Some(registration.password)),
         (None, None) => (None, None),
     };
-    let verdict = engine.hasher.verify(password.clone(), stored.as_ref())?;
+    let verdict = match engine.hasher.verify(password.clone(), stored.as_ref()) {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            // Nothing was checked.
+            engine.store.write(move |tx| attempt.give_back(&mut tx.tenant(&scope)))?;
+            return Err(error.into());
+        }
+    };
     let decision = match (verdict, &user) {
         (Verdict::Wrong, _) => SignInDecision::Refused,
         (Verdict::Right { .. }, Some(user)) => user.may_sign_in(),
@@ -67,7 +77,16 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
             Some(user) => event.refused().on(user.id),
             None => event.refused(),
         };
-        engine.store.write(move |tx| audit::insert(&mut tx.tenant(&scope), &event))?;
+        engine.store.write(move |tx| {
+            let mut tenant = tx.tenant(&scope);
+            match decision {
+                // Right, but whoever signed up with the address knows that password too, so it
+                // does not make codes that were guessed for it forgotten.
+                SignInDecision::EmailNotVerified => attempt.give_back(&mut tenant)?,
+                SignInDecision::Refused | SignInDecision::Allowed => attempt.failed(&mut tenant, now)?,
+            }
+            audit::insert(&mut tenant, &event)
+        })?;
         return Err(Error::of(match decision {
             SignInDecision::EmailNotVerified => Code::EmailNotVerified,
             SignInDecision::Refused | SignInDecision::Allowed => Code::InvalidCredentials,
@@ -75,7 +94,8 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
     };
 
     let rehashed = match verdict {
-        Verdict::Right { rehash: true } => Some(engine.hasher.hash(password)?),
+        // Where the queue is full, the next sign-in will do.
+        Verdict::Right { rehash: true } => engine.hasher.hash(password).ok(),
         _ => None,
     };
     let minted = engine.mint_session(caller, owner, now);
@@ -84,17 +104,22 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
     let signed_in = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         // The user may have been locked, or given another password, while this one was checked.
-        let still = users::find_by_email(&mut tenant, &email)?.filter(|(now, hash)| {
-            now.id == user.id && now.may_sign_in() == decision && hash.as_ref() == Some(&stored)
+        let still = users::find_by_email(&mut tenant, &email)?.filter(|(found, hash)| {
+            found.id == user.id && found.may_sign_in() == decision && hash.as_ref() == Some(&stored)
         });
         let Some((user, _)) = still else {
+            attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Decided::Refused);
         };
         match factor.check(&mut tenant, user.id, second_factor.as_ref())? {
-            FactorVerdict::NotEnrolled | FactorVerdict::Right => {}
-            FactorVerdict::Missing => return Ok(Decided::FactorMissing(user)),
+            FactorVerdict::NotEnrolled | FactorVerdict::Right => attempt.succeeded(&mut tenant)?,
+            FactorVerdict::Missing => {
+                attempt.give_back(&mut tenant)?;
+                return Ok(Decided::FactorMissing(user));
+            }
             FactorVerdict::Wrong => {
+                attempt.failed(&mut tenant, now)?;
                 audit::insert(&mut tenant, &event.refused())?;
                 return Ok(Decided::Refused);
             }

@@ -1,6 +1,7 @@
 //! Signing up: a registration that waits for the code mailed to its address.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystead_crypto::codes::CodePurpose;
 use keystead_domain::audit::{Actor, AuditAction};
@@ -10,6 +11,7 @@ use keystead_domain::mail::Mail;
 use keystead_domain::name::Name;
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
+use keystead_domain::rate_limit::Limit;
 use keystead_domain::registration::{
     PendingCode, REGISTRATION_LIFETIME, Registration, Room, TypedCode, room,
 };
@@ -54,6 +56,7 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
     let (owner, product) = (app.owner(), app.product().clone());
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let SignUp { email, password, name } = typed;
+    engine.count_for(caller, Limit::SignUp, owner, &email)?;
     let known = [email.as_str(), email.key(), name.as_ref().map_or("", Name::as_str), product.as_str()];
     let password = Password::choose(password.expose(), engine.settings.password_policy, &known)
         .map_err(|weak| weak_password("password", weak))?;
@@ -111,15 +114,22 @@ pub fn verify_email(
     let owner = caller.app()?.owner();
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
+    engine.count_for(caller, Limit::Code, owner, &email)?;
+    let next = engine.next_try(caller, scope, &email, now)?;
     let codes = Arc::clone(&engine.codes);
     let event = engine.event(caller, owner, AuditAction::SignUpConfirmed, now);
     let Minted { session, digest, shown } = engine.mint_session(caller, owner, now);
 
     let confirmed = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
+        let attempt = match next.take(&mut tenant, now)? {
+            Ok(attempt) => attempt,
+            Err(wait) => return Ok(Confirmation::TooEarly(wait)),
+        };
         if !counters::take(&mut tenant, SIGN_UP_TRIES_DAILY, email.key(), now)? {
+            attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
-            return Ok(None);
+            return Ok(Confirmation::Refused);
         }
         let tried = registrations::take_try(&mut tenant, &email, now)?;
         let matching = tried.into_iter().find(|registration| match (&registration.code, &code) {
@@ -131,12 +141,14 @@ pub fn verify_email(
         // A user can have been made since the code was mailed; its own sign-up is not this one.
         let free = users::find_by_email(&mut tenant, &email)?.is_none();
         let Some(registration) = matching.filter(|_| free) else {
+            attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
-            return Ok(None);
+            return Ok(Confirmation::Refused);
         };
         if !registrations::consume(&mut tenant, registration.id)? {
-            return Ok(None);
+            return Ok(Confirmation::Refused);
         }
+        attempt.succeeded(&mut tenant)?;
         counters::give_back(&mut tenant, SIGN_UP_TRIES_DAILY, email.key(), now)?;
         registrations::remove_by_email(&mut tenant, &email)?;
         let user = User {
@@ -152,14 +164,24 @@ pub fn verify_email(
         users::insert(&mut tenant, &user, Some(&registration.password))?;
         sessions::insert(&mut tenant, &session.of(user.id), &digest)?;
         audit::insert(&mut tenant, &event.by(Actor::User(user.id)).on(user.id))?;
-        Ok(Some(user))
+        Ok(Confirmation::Done(user))
     });
     match confirmed {
-        Ok(Some(user)) => Ok((user, shown)),
+        Ok(Confirmation::Done(user)) => Ok((user, shown)),
+        Ok(Confirmation::TooEarly(wait)) => Err(engine.too_early(caller.meter(), wait)),
         // The other code of this address won the race.
-        Ok(None) | Err(StoreError::Taken(UniqueKey::UserEmail)) => Err(Error::of(Code::InvalidCode)),
+        Ok(Confirmation::Refused) | Err(StoreError::Taken(UniqueKey::UserEmail)) => {
+            Err(Error::of(Code::InvalidCode))
+        }
         Err(other) => Err(other.into()),
     }
+}
+
+/// What became of a code.
+enum Confirmation {
+    Done(User),
+    Refused,
+    TooEarly(Duration),
 }
 
 /// Asks for a new code. Whether one is mailed is decided later, so that the answer and its time
@@ -168,6 +190,7 @@ pub fn resend_code(engine: &Engine, caller: &Caller, email: Email) -> Result<()>
     let owner = caller.app()?.owner();
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
+    engine.count_for(caller, Limit::Resend, owner, &email)?;
     let job = JobId::mint(now, &*engine.env);
     let event = engine.event(caller, owner, AuditAction::CodeRequested, now);
     engine.store.write(move |tx| {

@@ -6,11 +6,13 @@ use keystead_crypto::jwt;
 use keystead_domain::app::{AppSecret, ClientId};
 use keystead_domain::oauth::{AccessTokenClaims, ScopeSet};
 use keystead_domain::policy::{Action, AppPrincipal, Denied, Principal};
+use keystead_domain::rate_limit::{Limit, Subject};
 use keystead_domain::session::LAST_SEEN_GRAIN;
 use keystead_domain::{Secret, TokenDigest};
 use keystead_storage::{apps, locate};
 
-use crate::{Code, Engine, Error, Result};
+use crate::rate_limits::refused_client;
+use crate::{Arrival, Code, Engine, Error, Result};
 
 /// What an app presents at the token endpoint.
 pub struct ClientCredentials {
@@ -32,16 +34,46 @@ pub struct IssuedToken {
     pub scope: ScopeSet,
 }
 
+/// Answers an app that asks for an access token from outside: the request counts for the app.
+///
+/// One whose credentials are no good counts for where it came from and for the app that it names.
+/// No number of those keeps the right secret out: it cannot be guessed, and strangers would only
+/// have to know an app's id to stop it.
+pub fn exchange(engine: &Engine, arrival: &Arrival, request: ClientCredentials) -> Result<IssuedToken> {
+    let (app, secret) = match authenticate(engine, &request.client_id, &request.client_secret) {
+        Err(error) if error.code() == Code::InvalidClient => {
+            return Err(refused_client(engine, arrival, Some(&request.client_id)).err().unwrap_or(error));
+        }
+        other => other?,
+    };
+    engine.count(&arrival.meter, &[(Limit::App, Subject::App(app.id))])?;
+    issue(engine, app, secret, request.scope)
+}
+
+/// Refuses a client whose credentials cannot be read, and counts that like wrong ones.
+pub fn refuse(engine: &Engine, arrival: &Arrival) -> Error {
+    refused_client(engine, arrival, None).err().unwrap_or(Error::of(Code::InvalidClient))
+}
+
 /// Issues an access token to an app for itself.
 pub fn issue_to_app(engine: &Engine, request: ClientCredentials) -> Result<IssuedToken> {
     let (app, secret) = authenticate(engine, &request.client_id, &request.client_secret)?;
+    issue(engine, app, secret, request.scope)
+}
+
+fn issue(
+    engine: &Engine,
+    app: AppPrincipal,
+    secret: AppSecret,
+    asked: Option<ScopeSet>,
+) -> Result<IssuedToken> {
     let principal = Principal::App(Box::new(app.clone()));
     let tenant_scope =
         principal.allow(Action::IssueAppToken, app.owner()).map_err(|denied| match denied {
             Denied::TenantSuspended => Error::of(Code::UnauthorizedClient),
             other => other.into(),
         })?;
-    let scope = request.scope.unwrap_or_else(|| app.allowed_scopes.clone());
+    let scope = asked.unwrap_or_else(|| app.allowed_scopes.clone());
     if !scope.is_subset(&app.allowed_scopes) {
         return Err(Error::of(Code::InvalidScope));
     }

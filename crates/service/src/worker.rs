@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
-use keystead_storage::{counters, jobs, outbox, registrations, reset_codes, sessions};
+use keystead_storage::{counters, jobs, outbox, registrations, reset_codes, sessions, slowdowns as failures};
 
 use crate::outbox::{Transport, send_due};
-use crate::{Caller, Engine, Error, Result, passwords, sign_ups};
+use crate::{Caller, Engine, Error, Result, passwords, sign_ups, slowdowns};
 
 /// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -81,6 +81,7 @@ pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
         let (id, outcome) = match job.kind {
             jobs::JobKind::ResendSignUpCode => (job.id, sign_ups::do_resend(engine, job)),
             jobs::JobKind::MailResetCode => (job.id, passwords::do_mail_reset_code(engine, job)),
+            jobs::JobKind::TellOfFailures => (job.id, slowdowns::do_tell(engine, job)),
         };
         match outcome {
             Ok(()) => done += 1,
@@ -105,6 +106,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 sessions::remove_ended(&mut tx, now, SWEEP_BATCH)?,
                 reset_codes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 counters::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                failures::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 outbox::remove_sent(&mut tx, now - SENT_KEPT, SWEEP_BATCH)?,
             ];
             Ok(most.into_iter().max().unwrap_or(0))

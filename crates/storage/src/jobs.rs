@@ -18,15 +18,18 @@ pub enum JobKind {
     ResendSignUpCode,
     /// Mail a code to set a new password with, if the address has a user.
     MailResetCode,
+    /// Tell the user of an address, if there is one, that sign-ins or codes failed.
+    TellOfFailures,
 }
 
 impl JobKind {
-    const ALL: [Self; 2] = [Self::ResendSignUpCode, Self::MailResetCode];
+    const ALL: [Self; 3] = [Self::ResendSignUpCode, Self::MailResetCode, Self::TellOfFailures];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::ResendSignUpCode => "resend_sign_up_code",
             Self::MailResetCode => "mail_reset_code",
+            Self::TellOfFailures => "tell_of_failures",
         }
     }
 

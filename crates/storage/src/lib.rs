@@ -34,6 +34,7 @@ pub mod reset_codes;
 pub mod second_factors;
 pub mod sessions;
 pub mod signing_keys;
+pub mod slowdowns;
 pub mod tenants;
 pub mod users;
 

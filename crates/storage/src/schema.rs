@@ -102,6 +102,18 @@ table! {
 }
 
 table! {
+    slowdowns (directory, subject) {
+        directory -> Text,
+        subject -> Text,
+        failures -> Integer,
+        last_at -> BigInt,
+        next_at -> BigInt,
+        told -> Bool,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
     outbox (id) {
         id -> Text,
         directory -> Text,

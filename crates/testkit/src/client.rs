@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test that cannot send its request fails")]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::Method;
@@ -19,6 +20,7 @@ pub struct Call {
     engine: Arc<Engine>,
     method: String,
     path: String,
+    peer: IpAddr,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
@@ -26,7 +28,14 @@ pub struct Call {
 impl Call {
     pub(crate) fn new(engine: Arc<Engine>, method: &str, path: &str) -> Self {
         let (method, path) = (method.to_owned(), path.to_owned());
-        Self { engine, method, path, headers: Vec::new(), body: Vec::new() }
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        Self { engine, method, path, peer, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Connects from this address instead of loopback.
+    pub fn from(mut self, peer: &str) -> Self {
+        self.peer = peer.parse().unwrap_or_else(|error| panic!("{peer}: {error}"));
+        self
     }
 
     /// Adds a header.
@@ -72,7 +81,7 @@ impl Call {
         let method = Method::from_bytes(self.method.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         let mut request = test::TestRequest::with_uri(&self.path)
             .method(method)
-            .peer_addr(([127, 0, 0, 1], 40_000).into())
+            .peer_addr((self.peer, 40_000).into())
             .set_payload(self.body);
         for (name, value) in self.headers {
             let name = HeaderName::try_from(name).unwrap_or_else(|error| panic!("{error}"));

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::Argon2Cost;
-use keystead_domain::audit::Origin;
 use keystead_domain::oauth::Scope;
 use keystead_domain::password::PasswordPolicy;
+use keystead_domain::rate_limit::Quotas;
 use keystead_domain::session::SessionLifetime;
+use keystead_domain::slowdown::Slowdown;
 use keystead_domain::tenant::Tenant;
 use keystead_domain::{Email, Env as _, Owner, Secret};
 use keystead_service::apps::{self, NewApp};
 use keystead_service::outbox::{OutgoingMail, SendError, Transport};
+use keystead_service::rate_limits::RateLimits;
 use keystead_service::tenants::{self, NewTenant};
 use keystead_service::tokens::{self, ClientCredentials};
-use keystead_service::{Caller, Engine, Prefixes, Settings, access, worker};
+use keystead_service::{Arrival, Caller, Engine, Prefixes, Settings, access, worker};
 
 use crate::{Call, TestDatabase, TestEnv};
 
@@ -88,7 +90,7 @@ impl Keystead {
     /// The app of a tenant as a caller of the service.
     pub fn caller(&self, tenant: &TestTenant) -> Caller {
         let token = self.token(&tenant.client_id, &tenant.client_secret);
-        access::app(&self.engine, &token, Origin::default()).unwrap_or_else(|e| panic!("{e:?}"))
+        access::app(&self.engine, &token, Arrival::default()).unwrap_or_else(|e| panic!("{e:?}"))
     }
 
     /// Does all background work that is due, and puts mails into the mailbox.
@@ -163,7 +165,43 @@ fn settings() -> Settings {
         hashing_threads: 2,
         hashing_queue: 1024,
         default_plan: parse("free"),
+        // Most tests ask more often than anybody should.
+        rate_limits: None,
+        client_address: Default::default(),
     }
+}
+
+/// The limits that are in force by default.
+pub fn rate_limits() -> RateLimits {
+    RateLimits {
+        quotas: Quotas {
+            app: parse("6000/1m"),
+            anonymous: parse("500/15m"),
+            failed_bearer: parse("10/1m"),
+            failed_client: parse("10/1m"),
+            sign_in: parse("10/1m"),
+            sign_up: parse("10/1m"),
+            code: parse("10/1m"),
+            resend: parse("10/1m"),
+        },
+        slowdown: Slowdown { free: 5 },
+    }
+}
+
+/// Growing delays after failures, and no other limit that a test would notice.
+pub fn only_slowdown() -> RateLimits {
+    let plenty = parse("1000000/1m");
+    let quotas = Quotas {
+        app: plenty,
+        anonymous: plenty,
+        failed_bearer: plenty,
+        failed_client: plenty,
+        sign_in: plenty,
+        sign_up: plenty,
+        code: plenty,
+        resend: plenty,
+    };
+    RateLimits { quotas, ..rate_limits() }
 }
 
 /// Keeps the mails that were handed over.

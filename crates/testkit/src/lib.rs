@@ -23,5 +23,5 @@ pub mod postgres;
 pub use authenticator::totp_code;
 pub use client::{Answer, Call};
 pub use database::TestDatabase;
-pub use deployment::{Keystead, Mailbox, TestTenant};
+pub use deployment::{Keystead, Mailbox, TestTenant, only_slowdown, rate_limits};
 pub use env::TestEnv;

@@ -84,8 +84,13 @@ fn engine(request: &HttpRequest) -> Result<Data<Engine>, Problem> {
 
 async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Problem> {
     let token = credentials::bearer(request)?;
-    let origin = credentials::origin(request);
-    Ok(run(engine, move |engine| access::app(engine, token.expose(), origin)).await?)
+    let mut arrival = credentials::arrival(request, engine);
+    let end_user_ip = credentials::end_user_ip(request);
+    arrival.end_user_ip = end_user_ip.as_ref().ok().copied().flatten();
+    let caller = run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?;
+    // A stranger does not learn that this is read.
+    end_user_ip?;
+    Ok(caller)
 }
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;

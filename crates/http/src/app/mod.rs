@@ -12,10 +12,11 @@ mod sign_ups;
 mod views;
 
 use actix_web::http::header;
-use actix_web::middleware::DefaultHeaders;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
 use crate::error::{Fault, Problem};
+use crate::limits;
 use crate::resource::{Endpoint, mount};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -34,6 +35,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::scope("/v2")
+            .wrap(from_fn(limits::problems))
             // Answers hold credentials and personal data.
             .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
             .configure(|cfg| mount(cfg, "/v2", endpoints(), Problem::method_not_allowed))

@@ -1,6 +1,6 @@
 //! Errors of the OAuth endpoints (RFC 6749 §5.2).
 
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use keystead_domain::oauth::OAuthErrorCode;
@@ -68,7 +68,7 @@ impl OAuthError {
                 Code::UnauthorizedClient => OAuthErrorCode::UnauthorizedClient,
                 // RFC 6749 §4.1.2.1 has words for these at the authorization endpoint; clients
                 // of the token endpoint know them too.
-                Code::Unavailable => return "temporarily_unavailable",
+                Code::Unavailable | Code::RateLimited => return "temporarily_unavailable",
                 Code::Internal => return "server_error",
                 _ => OAuthErrorCode::InvalidRequest,
             },
@@ -114,8 +114,10 @@ impl ResponseError for OAuthError {
         if let Cause::Request(Fault::Method { allow }) = &self.0 {
             response.insert_header((ALLOW, allow.as_str()));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((RETRY_AFTER, super::RETRY_AFTER));
+        if let Cause::Service(error) = &self.0
+            && let Some(after) = super::retry_after(error)
+        {
+            response.insert_header(after);
         }
         let error_description = self.description().into_owned();
         response.json(OAuthErrorBody { error: self.code(), error_description })

@@ -3,7 +3,7 @@
 //! `type` is `about:blank`, so `title` is the status's phrase (RFC 9457 §4.2.1); programs read
 //! the stable `code`.
 
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use keystead_service::{Code, Error};
@@ -142,8 +142,10 @@ impl ResponseError for Problem {
         if let Self::Request(Fault::Method { allow }) = self {
             response.insert_header((ALLOW, allow.as_str()));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((RETRY_AFTER, super::RETRY_AFTER));
+        if let Self::Service(error) = self
+            && let Some(after) = super::retry_after(error)
+        {
+            response.insert_header(after);
         }
         response
             .content_type("application/problem+json")

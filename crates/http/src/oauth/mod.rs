@@ -3,20 +3,30 @@
 mod jwks;
 mod token;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-use crate::error::{Fault, OAuthError};
+use crate::error::{Fault, OAuthError, Problem};
+use crate::limits;
 use crate::resource::{Endpoint, mount};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    jwks::endpoints().into_iter().chain(token::endpoints()).collect()
+    jwks::endpoints().into_iter().chain([token::here(), token::there()]).collect()
 }
 
-/// Before the app API's, which has one of these paths under its prefix.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    mount(cfg, "", endpoints(), OAuthError::method_not_allowed);
+    mount(cfg, "", jwks::endpoints(), OAuthError::method_not_allowed);
     cfg.service(
         web::scope("/oauth")
+            .wrap(from_fn(limits::oauth))
+            .configure(|cfg| mount(cfg, "/oauth", vec![token::here()], OAuthError::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, OAuthError> { Err(Fault::NoSuchPath.into()) })),
+    );
+    // The same endpoint under the app API's prefix, which is why it comes before that one.
+    cfg.service(
+        web::scope("/v2/oauth")
+            .wrap(from_fn(limits::oauth))
+            .configure(|cfg| mount(cfg, "/v2/oauth", vec![token::there()], OAuthError::method_not_allowed))
+            .default_service(web::to(async || -> Result<&str, Problem> { Err(Fault::NoSuchPath.into()) })),
     );
 }

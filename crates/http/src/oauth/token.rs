@@ -71,10 +71,12 @@ async fn token(
         }
     }
     let scope = parameters.scope.as_deref().map(str::parse::<ScopeSet>).transpose();
-    let (client_id, client_secret) = client(basic, parameters.client_id, parameters.client_secret)?;
+    let arrival = credentials::arrival(&request, &engine);
+    let client = client(basic, parameters.client_id, parameters.client_secret)?;
+    let (client_id, client_secret) = client.ok_or_else(|| tokens::refuse(&engine, &arrival))?;
     let scope = scope.map_err(|_| Error::of(Code::InvalidScope))?;
     let request = ClientCredentials { client_id, client_secret, scope };
-    let issued = run(&engine, move |engine| tokens::issue_to_app(engine, request)).await?;
+    let issued = run(&engine, move |engine| tokens::exchange(engine, &arrival, request)).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
@@ -125,31 +127,35 @@ fn form(body: &[u8]) -> Result<Parameters, OAuthError> {
     Ok(parameters)
 }
 
-/// The client's id and secret, from one place only (RFC 6749 §2.3). Some clients name themselves
-/// in the body beside Basic, which is harmless where both name the same.
+/// The client's id and secret, from one place only (RFC 6749 §2.3); nothing where there are none
+/// that can be read. Some clients name themselves in the body beside Basic, which is harmless
+/// where both name the same.
 fn client(
     basic: Basic,
     client_id: Option<String>,
     client_secret: Option<String>,
-) -> Result<(ClientId, Secret<String>), OAuthError> {
-    let failed = || OAuthError::from(Error::of(Code::InvalidClient));
+) -> Result<Option<(ClientId, Secret<String>)>, OAuthError> {
     let twice = || {
         let message = "The client authenticates in more than one way";
         OAuthError::protocol(OAuthErrorCode::InvalidRequest, message)
     };
     let (id, secret) = match (basic, client_id, client_secret) {
-        (Basic::Unreadable, _, _) => return Err(failed()),
+        (Basic::Unreadable, _, _) => return Ok(None),
         (Basic::Present { .. }, _, Some(_)) => return Err(twice()),
         (Basic::Present { client_id, .. }, Some(other), None) if client_id != other => return Err(twice()),
         (Basic::Present { client_id, client_secret }, _, None) => (client_id, client_secret),
         (Basic::Absent, Some(id), Some(secret)) => (id, Secret::new(secret)),
-        (Basic::Absent, _, _) => return Err(failed()),
+        (Basic::Absent, _, _) => return Ok(None),
     };
-    Ok((id.parse().map_err(|_| failed())?, secret))
+    Ok(id.parse().ok().map(|id| (id, secret)))
 }
 
-/// One endpoint at two paths.
-pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let here = || endpoint::<__path_token>(web::to(token));
-    vec![here(), here().at("/v2/oauth/token")]
+/// The endpoint.
+pub(crate) fn here() -> Endpoint {
+    endpoint::<__path_token>(web::to(token))
+}
+
+/// The same, under the app API's prefix.
+pub(crate) fn there() -> Endpoint {
+    here().at("/v2/oauth/token")
 }

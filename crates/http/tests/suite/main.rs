@@ -7,6 +7,7 @@ mod bad_input;
 mod end_users;
 mod health;
 mod openapi;
+mod rate_limits;
 mod token_endpoint;
 
 use keystead_testkit::{Keystead, TestTenant};

@@ -236,6 +236,16 @@ impl Reader {
         }
     }
 
+    /// Refuses a setting that has no effect without another.
+    pub(super) fn require_with(&mut self, setting: &Setting, value: Option<String>, needed: &Setting) {
+        self.errors.push(ConfigError::Impossible {
+            key: setting.key,
+            at: self.source(setting).clone(),
+            accepts: format!("unset without `{}`", needed.key),
+            found: value.map(|value| format!("`{value}`")),
+        });
+    }
+
     /// The configuration, unless anything was wrong on the way to it.
     pub(super) fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
         let winner = |(key, mut given): (_, Vec<Given>)| Some((key, given.pop()?.source));
@@ -260,6 +270,18 @@ fn text_of(value: &DeValue<'_>) -> String {
             Ok(number) => number.to_string(),
             Err(_) => digits.to_string(),
         },
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Array(values) => {
+            let texts: Vec<_> = values
+                .iter()
+                .map(|value| match value.get_ref() {
+                    // Anything else in a list is no item of it, least of all an empty list.
+                    DeValue::String(text) if !text.trim().is_empty() => text.to_string(),
+                    other => format!("a TOML {}", other.type_str()),
+                })
+                .collect();
+            texts.join(",")
+        }
         _ => String::new(),
     }
 }

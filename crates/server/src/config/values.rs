@@ -8,6 +8,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use keystead_domain::network::Cidr;
+use keystead_domain::rate_limit::Quota;
+
 use super::url::{is_public_url, mask_password};
 
 /// Stands for `data_dir` at the start of a path, so that a default can lie in the data directory.
@@ -51,6 +54,30 @@ macro_rules! integer_values {
 }
 
 integer_values!(u32, u64, usize);
+
+impl Value for bool {
+    const TOML_TYPE: &'static str = "boolean";
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+/// A list is an array in the file, and separated by commas elsewhere.
+impl Value for Vec<Cidr> {
+    const TOML_TYPE: &'static str = "array";
+
+    fn show(&self) -> Option<String> {
+        let shown = self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+impl Value for Quota {
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
 
 impl Value for String {
     fn show(&self) -> Option<String> {
@@ -199,6 +226,31 @@ pub(super) const PREFIX: Rule<String> = Rule {
 pub(super) const LINE: Rule<String> =
     Rule { accepts: "text without control characters", parse: |text| line(text).map(str::to_owned) };
 
+pub(super) const SWITCH: Rule<bool> = Rule { accepts: "true or false", parse: |text| text.parse().ok() };
+
+pub(super) const RANGES: Rule<Vec<Cidr>> = Rule {
+    accepts: "IP addresses and ranges such as 10.0.0.0/8, separated by commas",
+    parse: |text| match text.trim() {
+        "" => Some(Vec::new()),
+        list => list.split(',').map(|range| range.trim().parse().ok()).collect(),
+    },
+};
+
+pub(super) const HEADER: Rule<Option<String>> = Rule {
+    accepts: "the name of a header that lists addresses, such as X-Forwarded-For (RFC 7239's Forwarded \
+              is not read)",
+    parse: |text| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        let is_name = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+        (is_name && !text.eq_ignore_ascii_case("forwarded")).then(|| Some(text.to_owned()))
+    },
+};
+
+pub(super) const QUOTA: Rule<Quota> = Rule {
+    accepts: "a number of requests and a time of at most a day, such as 500/15m, 30/10s or 5/1h",
+    parse: |text| text.parse().ok(),
+};
+
 /// A number between two limits, both of them allowed.
 macro_rules! whole_number {
     ($min:literal ..= $max:literal) => {
@@ -297,6 +349,26 @@ mod tests {
         let plan = one_of!("free", "studio");
         assert_eq!(plan.accepts, "one of free, studio");
         assert!(accepts(&plan, "studio") && !accepts(&plan, "Studio") && !accepts(&plan, ""));
+    }
+
+    #[test]
+    fn ranges_are_a_list_and_may_be_none() {
+        let shown = |text| (RANGES.parse)(text).map(|ranges| ranges.show());
+        assert_eq!(shown(""), Some(None));
+        assert_eq!(shown("10.0.0.0/8, ::1"), Some(Some("10.0.0.0/8,::1/128".to_owned())));
+        for text in [",", "10.0.0.0/8,", "10.0.0.1/8", "localhost", "10.0.0.0/8 ::1"] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_read_has_a_name_and_lists_addresses() {
+        for name in ["X-Forwarded-For", "x-real-ip", "CF-Connecting-IP"] {
+            assert!(accepts(&HEADER, name), "{name}");
+        }
+        for name in ["", "Forwarded", "forwarded", "a b", "a:b", "x\r\ny"] {
+            assert!(!accepts(&HEADER, name), "{name:?}");
+        }
     }
 
     #[test]

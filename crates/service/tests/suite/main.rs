@@ -11,6 +11,7 @@ mod profile;
 mod sessions;
 mod sign_ins;
 mod sign_ups;
+mod slowdowns;
 mod steps;
 mod tenants;
 mod users;

@@ -8,4 +8,5 @@ mod migrations;
 mod queues;
 mod registrations;
 mod rows;
+mod slowdowns;
 mod transactions;

@@ -20,6 +20,7 @@ both_backends! {
         database.execute("DROP TABLE totp; DROP TABLE recovery_codes; DROP TABLE reset_codes; DROP TABLE sessions; DROP TABLE users; DROP TABLE app_secrets; DROP TABLE apps;
             DROP TABLE tenants; DROP TABLE registrations; DROP TABLE counters; DROP TABLE outbox; DROP TABLE jobs;
             DROP TABLE signing_keys; DROP TABLE audit_events; DROP TABLE deployment;
+            DROP TABLE slowdowns;
             DROP TABLE __diesel_schema_migrations");
         let start = Arc::new(Barrier::new(4));
         let starters: Vec<_> = (0..4).map(|_| {

@@ -1,0 +1,144 @@
+//! Failed sign-ins and codes slow down what follows for the same address, and its owner is told.
+//!
+//! Whoever asks can neither see nor measure whether the address has a user: tries are counted and
+//! refused alike, and the same job row is written for its owner; the worker looks whether there is
+//! one. A try that has to wait is refused before anything is checked, so that the right password
+//! is not told from a wrong one.
+
+use std::time::Duration;
+
+use keystead_domain::id::JobId;
+use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY};
+use keystead_domain::mail::Mail;
+use keystead_domain::policy::{Action, TenantScope};
+use keystead_domain::slowdown::{Failures, Slowdown};
+use keystead_domain::{Email, Timestamp};
+use keystead_storage::jobs::{DueJob, JobKind};
+use keystead_storage::{StoreError, TenantTx, jobs, outbox, slowdowns, users};
+
+use crate::budgets::within;
+use crate::{Caller, Engine, Result};
+
+/// A try that was counted as failed before it is checked. Whoever has one says what became of it,
+/// in the transaction that the outcome belongs to.
+pub(crate) struct Try {
+    email: Email,
+    /// Nothing where failures slow nothing down.
+    counted: Option<(Slowdown, Failures)>,
+    job: JobId,
+}
+
+/// A try that will be counted in a transaction of the use case's own.
+pub(crate) struct NextTry {
+    email: Email,
+    slowdown: Option<Slowdown>,
+    job: JobId,
+}
+
+impl NextTry {
+    /// Counts the try, or says how long it has to wait.
+    pub(crate) fn take(
+        self,
+        tx: &mut TenantTx<'_>,
+        now: Timestamp,
+    ) -> std::result::Result<std::result::Result<Try, Duration>, StoreError> {
+        let Self { email, slowdown, job } = self;
+        let counted = match slowdown {
+            Some(slowdown) => match slowdowns::take(tx, slowdown, &email, now)? {
+                Ok(failures) => Some((slowdown, failures)),
+                Err(wait) => return Ok(Err(wait)),
+            },
+            None => None,
+        };
+        Ok(Ok(Try { email, counted, job }))
+    }
+}
+
+impl Try {
+    /// It failed. Where failures begin to cost time, the owner of the address is told.
+    pub(crate) fn failed(
+        &self,
+        tx: &mut TenantTx<'_>,
+        now: Timestamp,
+    ) -> std::result::Result<(), StoreError> {
+        let Some((slowdown, failures)) = &self.counted else { return Ok(()) };
+        if slowdown.is_worth_telling(failures.count) && !failures.told && slowdowns::tell(tx, &self.email)? {
+            jobs::insert(tx, self.job, JobKind::TellOfFailures, &self.email, now)?;
+        }
+        Ok(())
+    }
+
+    /// It succeeded: what failed before is forgotten.
+    pub(crate) fn succeeded(&self, tx: &mut TenantTx<'_>) -> std::result::Result<(), StoreError> {
+        if self.counted.is_some() { slowdowns::clear(tx, &self.email) } else { Ok(()) }
+    }
+
+    /// It was not checked, or was right without proving enough to forget what failed before.
+    pub(crate) fn give_back(&self, tx: &mut TenantTx<'_>) -> std::result::Result<(), StoreError> {
+        match &self.counted {
+            Some((_, failures)) => slowdowns::give_back(tx, &self.email, failures),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Engine {
+    /// A try for an address, unless it has to wait. That is asked without writing, so that being
+    /// refused costs nobody else time; [`NextTry::take`] asks again.
+    pub(crate) fn next_try(
+        &self,
+        caller: &Caller,
+        scope: TenantScope,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<NextTry> {
+        let slowdown = self.settings.rate_limits.as_ref().map(|limits| limits.slowdown);
+        if slowdown.is_some() {
+            let failures = self.store.read(|tx| slowdowns::find(&mut tx.tenant(&scope), email, now))?;
+            let wait = failures.wait(now);
+            if wait > Duration::ZERO {
+                return Err(self.too_early(caller.meter(), wait));
+            }
+        }
+        Ok(NextTry { email: email.clone(), slowdown, job: JobId::mint(now, &*self.env) })
+    }
+
+    /// Counts a try in a transaction of its own, before a check that takes long.
+    pub(crate) fn take_try(
+        &self,
+        caller: &Caller,
+        scope: TenantScope,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<Try> {
+        let next = self.next_try(caller, scope, email, now)?;
+        if next.slowdown.is_none() {
+            return Ok(Try { email: next.email, counted: None, job: next.job });
+        }
+        let taken = self.store.write(move |tx| next.take(&mut tx.tenant(&scope), now))?;
+        taken.map_err(|wait| self.too_early(caller.meter(), wait))
+    }
+}
+
+/// Tells the owner of an address, within the budget of mails.
+pub(crate) fn do_tell(engine: &Engine, job: DueJob) -> Result<()> {
+    let scope = Caller::system().allow(Action::HandleEndUsers, job.directory)?;
+    let now = engine.env.now();
+    let user = engine.store.read(|tx| users::find_by_email(&mut tx.tenant(&scope), &job.email))?;
+    let product = engine.product(job.directory)?;
+    // To the address on record, not the one that was typed.
+    let mail = user.zip(product).map(|((user, _), product)| {
+        let mail = engine.compose(&user.email, &Mail::FailedSignIns { product }, now);
+        (user.email, mail)
+    });
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        let finished = jobs::finish(&mut tenant, job.id)?;
+        let Some((email, mail)) = mail.filter(|_| finished) else { return Ok(()) };
+        if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {
+            outbox::insert(&mut tenant, &mail)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What is remembered of an address's failures, behind [`Slowdown`].
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use keystead_domain::slowdown::{Failures, Slowdown};
+use keystead_domain::{Email, Timestamp};
+
+use crate::row::Reading;
+use crate::schema::slowdowns;
+use crate::{PlatformTx, StoreError, TenantTx};
+
+#[derive(HasQuery)]
+#[diesel(table_name = slowdowns)]
+struct SlowdownRow {
+    subject: String,
+    failures: i32,
+    last_at: i64,
+    next_at: i64,
+    told: bool,
+}
+
+impl TryFrom<SlowdownRow> for Failures {
+    type Error = StoreError;
+
+    fn try_from(row: SlowdownRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "slowdowns", row: &row.subject };
+        Ok(Self {
+            count: u32::try_from(row.failures).map_err(|_| read.impossible("failures"))?,
+            last_at: Timestamp::from_micros(row.last_at),
+            next_at: Timestamp::from_micros(row.next_at),
+            told: row.told,
+        })
+    }
+}
+
+/// The failures of an address.
+pub fn find(tx: &mut TenantTx<'_>, email: &Email, now: Timestamp) -> Result<Failures, StoreError> {
+    let key = (tx.key(), email.key());
+    let row: Option<SlowdownRow> = on!(tx, |conn| SlowdownRow::query().find(key).first(conn).optional())?;
+    row.map_or(Ok(Failures::none(now)), Failures::try_from)
+}
+
+/// Counts one more try of an address as failed, before it is checked, unless it has to wait:
+/// then nothing changes, and the answer is how long. Concurrent callers get no more tries than
+/// consecutive ones, since the row is theirs until the transaction ends.
+pub fn take(
+    tx: &mut TenantTx<'_>,
+    slowdown: Slowdown,
+    email: &Email,
+    now: Timestamp,
+) -> Result<Result<Failures, Duration>, StoreError> {
+    let new = Failures::none(now);
+    let values = (
+        slowdowns::directory.eq(tx.key()),
+        slowdowns::subject.eq(email.key()),
+        slowdowns::failures.eq(0),
+        slowdowns::last_at.eq(new.last_at.as_micros()),
+        slowdowns::next_at.eq(new.next_at.as_micros()),
+        slowdowns::told.eq(new.told),
+        slowdowns::expires_at.eq(new.forgotten_at().as_micros()),
+    );
+    // Changes nothing in a row that is there, but takes its lock and reads what others committed.
+    let row: SlowdownRow = on!(tx, |conn| diesel::insert_into(slowdowns::table)
+        .values(values)
+        .on_conflict((slowdowns::directory, slowdowns::subject))
+        .do_update()
+        .set(slowdowns::failures.eq(slowdowns::failures))
+        .returning(SlowdownRow::as_returning())
+        .get_result(conn))?;
+    let taken = match slowdown.take(Failures::try_from(row)?, now) {
+        Ok(taken) => taken,
+        Err(wait) => return Ok(Err(wait)),
+    };
+    let key = (tx.key(), email.key());
+    on!(tx, |conn| diesel::update(slowdowns::table.find(key))
+        .set((
+            slowdowns::failures.eq(i32::try_from(taken.count).unwrap_or(i32::MAX)),
+            slowdowns::last_at.eq(taken.last_at.as_micros()),
+            slowdowns::next_at.eq(taken.next_at.as_micros()),
+            slowdowns::told.eq(taken.told),
+            slowdowns::expires_at.eq(taken.forgotten_at().as_micros()),
+        ))
+        .execute(conn))?;
+    Ok(Ok(taken))
+}
+
+/// Takes back what [`take`] counted, for a try that did not fail. The wait that it began ends,
+/// unless another try has begun one since.
+pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Result<(), StoreError> {
+    let directory = tx.key();
+    let key = || (directory.as_str(), email.key());
+    let counted = i32::try_from(taken.count).unwrap_or(i32::MAX);
+    let last = on!(tx, |conn| diesel::update(slowdowns::table.find(key()))
+        .filter(slowdowns::failures.eq(counted))
+        .set((slowdowns::failures.eq(counted - 1), slowdowns::next_at.eq(taken.last_at.as_micros())))
+        .execute(conn))?;
+    if last == 0 {
+        on!(tx, |conn| diesel::update(slowdowns::table.find(key()))
+            .filter(slowdowns::failures.gt(0))
+            .set(slowdowns::failures.eq(slowdowns::failures - 1))
+            .execute(conn))?;
+    }
+    Ok(())
+}
+
+/// Remembers that the owner of an address is told of its failures; true for one caller until
+/// they are forgotten or cleared.
+pub fn tell(tx: &mut TenantTx<'_>, email: &Email) -> Result<bool, StoreError> {
+    let key = (tx.key(), email.key());
+    let changed = on!(tx, |conn| diesel::update(slowdowns::table.find(key))
+        .filter(slowdowns::told.eq(false))
+        .set(slowdowns::told.eq(true))
+        .execute(conn))?;
+    Ok(changed == 1)
+}
+
+/// Forgets the failures of an address.
+pub fn clear(tx: &mut TenantTx<'_>, email: &Email) -> Result<(), StoreError> {
+    let key = (tx.key(), email.key());
+    on!(tx, |conn| diesel::delete(slowdowns::table.find(key)).execute(conn))?;
+    Ok(())
+}
+
+/// Removes at most `limit` memories that are over; returns how many.
+pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let keys: Vec<(String, String)> = on!(tx, |conn| slowdowns::table
+        .filter(slowdowns::expires_at.le(now.as_micros()))
+        .select((slowdowns::directory, slowdowns::subject))
+        .limit(limit)
+        .load(conn))?;
+    for (directory, subject) in &keys {
+        // Another try may have been counted since.
+        let key = (directory, subject);
+        on!(tx, |conn| diesel::delete(slowdowns::table.find(key))
+            .filter(slowdowns::expires_at.le(now.as_micros()))
+            .execute(conn))?;
+    }
+    Ok(keys.len())
+}
