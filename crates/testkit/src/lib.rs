@@ -10,6 +10,7 @@
 //!         assert!(keystead.tenant("Acme").client_id.starts_with("ksc_"));
 //!     }
 //! }
+//! # fn main() {}
 //! ```
 
 mod client;
