@@ -49,8 +49,8 @@ fn network(arrival: &Arrival) -> Subject<'static> {
 }
 
 impl Engine {
-    /// Counts what an app asks for one of its end users: for the address, whether or not anybody
-    /// has it, and for where the end user is, if the app says so.
+    /// Counts what an app asks for one of its end users: for where the end user is, if the app says
+    /// so, and for the address, whether or not anybody has it.
     pub(crate) fn count_for(
         &self,
         caller: &Caller,
@@ -58,26 +58,27 @@ impl Engine {
         directory: Owner,
         email: &Email,
     ) -> Result<()> {
-        let mut counted = vec![(limit, Subject::address(directory, email))];
-        let ip = caller.end_user_ip();
-        counted.extend(ip.map(|ip| (limit, Subject::Network(Network::of(Some(ip))))));
+        let network = caller.end_user_ip().map(|ip| Subject::Network(Network::of(Some(ip))));
+        let subjects = network.into_iter().chain([Subject::address(directory, email)]);
+        let counted: Vec<_> = subjects.map(|subject| (limit, subject)).collect();
         self.count(caller.meter(), &counted)
     }
 
-    /// Counts a request by each of these, and refuses it where one is used up.
+    /// Counts a request by each of these in turn. The first that is used up refuses it, and then it
+    /// does not count for the others: whoever asks too often from one place takes nothing from
+    /// those who are elsewhere.
     pub(crate) fn count(&self, meter: &Meter, counted: &[(Limit, Subject<'_>)]) -> Result<()> {
         let Some(limits) = &self.settings.rate_limits else { return Ok(()) };
         let now = self.env.now();
-        let mut wait: Option<Duration> = None;
         for (limit, subject) in counted {
             let (left, window) = self.windows.take(*limit, subject, limits.quotas.of(*limit), now);
             let standing = window.standing(policy(*limit, subject), now);
             meter.note(standing);
             if !left {
-                wait = wait.max(Some(standing.reset));
+                return Err(Error::limited(standing.reset));
             }
         }
-        wait.map_or(Ok(()), |wait| Err(Error::limited(wait)))
+        Ok(())
     }
 
     /// The refusal of a try that has to wait.
@@ -91,8 +92,11 @@ impl Engine {
 
 /// The windows that run, in shards, so that requests seldom wait for each other.
 ///
+/// They are our own, since the usual crate (governor) keeps a row for every key that a stranger
+/// thinks of until somebody sweeps, and leaves what answers tell of a window to its caller.
+///
 /// What is counted may be chosen by strangers, so it is kept as a hash under a key of this
-/// process, and only so many: where a shard is full, the window that least was used of makes
+/// process, and only so many: where a shard is full, the windows that least was used of make
 /// room. Whoever fills it with ever new addresses pushes those out first.
 pub(crate) struct Windows {
     hasher: RandomState,
@@ -102,6 +106,8 @@ pub(crate) struct Windows {
 const SHARDS: usize = 64;
 /// How many windows a shard holds: 65536 in all.
 const SHARD_CAPACITY: usize = 1024;
+/// How many windows make room at once.
+const AT_ONCE: usize = SHARD_CAPACITY / 8;
 
 impl Default for Windows {
     fn default() -> Self {
@@ -125,11 +131,16 @@ impl Windows {
     }
 }
 
+/// Removes what is over, and where that is not enough the emptiest; several at once, so that the
+/// next few find room without looking.
 fn make_room(windows: &mut HashMap<u64, Window>, now: Timestamp) {
     windows.retain(|_, window| !window.is_over(now));
-    if windows.len() >= SHARD_CAPACITY {
-        let emptiest = windows.iter().min_by_key(|(_, window)| window.fullness()).map(|(key, _)| *key);
-        emptiest.map(|key| windows.remove(&key));
+    if windows.len() + AT_ONCE > SHARD_CAPACITY {
+        let mut emptiest: Vec<_> = windows.iter().map(|(key, window)| (window.fullness(), *key)).collect();
+        emptiest.select_nth_unstable(AT_ONCE);
+        for (_, key) in emptiest.iter().take(AT_ONCE) {
+            windows.remove(key);
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //!         assert!(keystead.tenant("Acme").client_id.starts_with("ksc_"));
 //!     }
 //! }
+//! # fn main() {}
 //! ```
 
 mod authenticator;

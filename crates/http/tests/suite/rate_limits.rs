@@ -230,7 +230,7 @@ both_backends! {
         };
         for n in 0..3 {
             let answer = login(n, "2001:db8::1");
-            assert_eq!(answer.header("ratelimit"), format!(r#""app";r={};t=60, "sign-in";r=2;t=60, "sign-in-ip";r={};t=60"#, 5999 - n, 2 - n));
+            assert_eq!(answer.header("ratelimit"), format!(r#""app";r={};t=60, "sign-in-ip";r={};t=60, "sign-in";r=2;t=60"#, 5999 - n, 2 - n));
             assert_eq!(answer.problem(401), "invalid_credentials");
         }
         assert_eq!(login(3, "2001:db8::2").problem(429), "rate_limited", "the same /64");
@@ -243,6 +243,18 @@ both_backends! {
         // A stranger learns nothing from it, and nobody else is counted by it.
         let stranger = keystead.get("/v2/apps/me").bearer("nonsense").header("x-end-user-ip", "nonsense").send();
         assert_eq!(stranger.problem(401), "invalid_token");
+    }
+
+    fn whoever_asks_too_often_from_one_place_takes_nothing_from_others(database: TestDatabase) {
+        let keystead = limited(&database, |limits| limits.quotas.sign_in = "3/1m".parse().unwrap());
+        let token = token(&keystead, &keystead.tenant("Acme"));
+        let login = |email: &str, ip: &str| {
+            let body = json!({"email": email, "password": "wrong"});
+            keystead.post("/v2/auth/login").bearer(&token).header("x-end-user-ip", ip).json(&body).send().status
+        };
+        let greedy = ["bob@example.com", "bob@example.com", ADA, ADA, ADA, ADA].map(|email| login(email, "192.0.2.1"));
+        assert_eq!(greedy, [401, 401, 401, 429, 429, 429]);
+        assert_eq!([0; 3].map(|_| login(ADA, "192.0.2.2")), [401, 401, 429], "one of three was used");
     }
 
     fn failures_slow_down_with_a_status_of_their_own(database: TestDatabase) {

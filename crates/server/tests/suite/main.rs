@@ -7,5 +7,6 @@ mod commands;
 mod configuration;
 mod durability;
 mod lifecycle;
+mod limits;
 mod process;
 mod quickstart;
