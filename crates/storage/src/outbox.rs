@@ -123,12 +123,28 @@ pub fn mark_sent(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// Tries a mail again at `at`.
-pub fn retry_at(tx: &mut PlatformTx<'_>, id: MailId, at: Timestamp) -> Result<(), StoreError> {
-    on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
+/// Erases the message of a mail that is given up; true unless it was sent or given up already.
+pub fn mark_failed(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
+    let waits = outbox::next_attempt_at.is_not_null();
+    let given_up = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
+        .filter(waits)
+        .set((
+            outbox::sealed.eq(None::<Vec<u8>>),
+            outbox::next_attempt_at.eq(None::<i64>),
+            outbox::failed_at.eq(now.as_micros()),
+        ))
+        .execute(conn))?;
+    Ok(given_up == 1)
+}
+
+/// Tries a mail again at `at`; true unless it was sent or given up already.
+pub fn retry_at(tx: &mut PlatformTx<'_>, id: MailId, at: Timestamp) -> Result<bool, StoreError> {
+    let waits = outbox::next_attempt_at.is_not_null();
+    let postponed = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
+        .filter(waits)
         .set(outbox::next_attempt_at.eq(at.as_micros()))
         .execute(conn))?;
-    Ok(())
+    Ok(postponed == 1)
 }
 
 /// Whether any is due.
@@ -142,10 +158,11 @@ pub fn count_waiting(tx: &mut PlatformTx<'_>) -> Result<i64, StoreError> {
     Ok(on!(tx, |conn| outbox::table.filter(outbox::next_attempt_at.is_not_null()).count().get_result(conn))?)
 }
 
-/// Removes at most `limit` mails that were sent before `before`; returns how many.
-pub fn remove_sent(tx: &mut PlatformTx<'_>, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+/// Removes at most `limit` mails that were sent or given up before `before`; returns how many.
+pub fn remove_finished(tx: &mut PlatformTx<'_>, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let before = before.as_micros();
     let ids: Vec<String> = on!(tx, |conn| outbox::table
-        .filter(outbox::sent_at.lt(before.as_micros()))
+        .filter(outbox::sent_at.lt(before).or(outbox::failed_at.lt(before)))
         .select(outbox::id)
         .limit(limit)
         .load(conn))?;

@@ -112,6 +112,7 @@ table! {
         attempts -> Integer,
         next_attempt_at -> Nullable<BigInt>,
         sent_at -> Nullable<BigInt>,
+        failed_at -> Nullable<BigInt>,
     }
 }
 
