@@ -7,12 +7,13 @@ use std::thread;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use keystead_service::Engine;
+use keystead_service::outbox::Transport;
 use keystead_service::worker::{self, Stop};
-use keystead_service::{Engine, file_outbox::FileOutbox};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Global, Serve};
-use crate::config::{Config, Loaded, Source};
+use crate::config::{Config, Loaded, Mail, Source};
 use crate::failure::Failure;
 use crate::{demo, deployment, output};
 
@@ -37,8 +38,8 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
         tracing::warn!(public_url = issuer, "serving plain http to the world, as --insecure-http demands");
     }
     let engine = Arc::new(deployment::open_engine(config, &issuer)?);
-    let transport = deployment::file_outbox(config)?;
-    if !config.is_local() {
+    let transport = deployment::transport(config, &issuer)?;
+    if config.mail == Mail::File && !config.is_local() {
         tracing::warn!(
             folder = %deployment::outbox_folder(config).display(),
             "mails go to files, which is for development"
@@ -96,7 +97,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Serves until SIGTERM or SIGINT, then lets requests in flight and the worker finish.
 fn run(
     engine: &Arc<Engine>,
-    transport: FileOutbox,
+    transport: Box<dyn Transport>,
     listener: TcpListener,
     admin: Option<TcpListener>,
 ) -> Result<(), Failure> {
@@ -105,7 +106,7 @@ fn run(
         let (engine, stop) = (Arc::clone(engine), Arc::clone(&stop));
         thread::Builder::new()
             .name("worker".to_owned())
-            .spawn(move || worker::run(&engine, &transport, &stop))?
+            .spawn(move || worker::run(&engine, &*transport, &stop))?
     };
     let data = Data::from(Arc::clone(engine));
     let served = actix_web::rt::System::new().block_on(async move {

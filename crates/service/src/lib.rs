@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;
+pub mod smtp;
 pub mod tenants;
 pub mod tokens;
 pub mod users;

@@ -17,6 +17,7 @@ mod database;
 mod deployment;
 mod env;
 pub mod postgres;
+pub mod smtp;
 
 pub use client::{Answer, Call};
 pub use database::TestDatabase;

@@ -8,3 +8,4 @@ mod durability;
 mod lifecycle;
 mod process;
 mod quickstart;
+mod smtp;

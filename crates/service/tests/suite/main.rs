@@ -8,6 +8,7 @@ mod mail;
 mod sessions;
 mod sign_ins;
 mod sign_ups;
+mod smtp;
 mod steps;
 mod tenants;
 mod users;
