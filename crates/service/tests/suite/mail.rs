@@ -131,6 +131,7 @@ both_backends! {
         let mails = files.list().unwrap();
         assert_eq!((mails.len(), mails[0].to.as_str()), (1, ADA));
         assert!(mails[0].text.contains("Your code for Acme is"));
+        assert!(mails[0].html.contains("Your code for Acme is</p>"));
         for entry in std::fs::read_dir(&folder).unwrap() {
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
