@@ -126,6 +126,7 @@ pub(crate) fn send_due(engine: &Engine, transport: &dyn Transport) -> Result<usi
             engine.store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), now, LEASE, 1))?;
         let Some(mail) = claimed.into_iter().next() else { break };
         let (id, attempts, written_at) = (mail.id, mail.attempts, mail.created_at);
+        let mut refusals = mail.refusals;
         let outcome = match engine.open(mail) {
             Ok(mail) => transport.send(&mail),
             // Another process may have the key that it is sealed under.
@@ -138,13 +139,18 @@ pub(crate) fn send_due(engine: &Engine, transport: &dyn Transport) -> Result<usi
             continue;
         };
         let failure = match error {
-            SendError::Away(_) | SendError::Deferred(_) => Failure::Passing,
-            SendError::Refused(_) => Failure::Refused,
+            SendError::Away(_) | SendError::Deferred(_) => Failure::Passing { attempts },
+            SendError::Refused(_) => {
+                refusals += 1;
+                Failure::Refused { times: refusals }
+            }
         };
-        match after_failure(failure, attempts, written_at, now) {
+        match after_failure(failure, written_at, now) {
             Next::TryAgain(at) => {
                 tracing::warn!(mail = %id, attempts, cause = %error, "a mail was not sent and will be tried again");
-                engine.store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, at))?;
+                engine
+                    .store
+                    .write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, at, refusals))?;
             }
             Next::GiveUp => {
                 tracing::error!(mail = %id, attempts, cause = %error, "a mail was not sent and is given up");

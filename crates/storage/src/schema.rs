@@ -112,6 +112,7 @@ table! {
         attempts -> Integer,
         next_attempt_at -> Nullable<BigInt>,
         sent_at -> Nullable<BigInt>,
+        refusals -> Integer,
         failed_at -> Nullable<BigInt>,
     }
 }

@@ -8,10 +8,16 @@ use crate::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Nobody was there to take it, or not now (RFC 5321 §4.2.1: a reply 4yz).
-    Passing,
+    Passing {
+        /// How many attempts were made, this one included.
+        attempts: u32,
+    },
     /// It was refused (a reply 5yz), which repeating it does not change, unless somebody changes
     /// what the server objects to: a sender that may not send, say.
-    Refused,
+    Refused {
+        /// How often, this time included.
+        times: u32,
+    },
 }
 
 /// What is next for it.
@@ -31,18 +37,18 @@ const REFUSALS: u32 = 5;
 const OFFERED: Duration = Duration::from_secs(5 * 24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What is next for a mail after so many attempts, this failed one included.
-pub fn after_failure(failure: Failure, attempts: u32, written_at: Timestamp, now: Timestamp) -> Next {
-    let refused_for_good = failure == Failure::Refused && attempts >= REFUSALS;
-    if refused_for_good || now.since(written_at) >= OFFERED {
+/// What is next for a mail that was written then and was not taken now.
+pub fn after_failure(failure: Failure, written_at: Timestamp, now: Timestamp) -> Next {
+    let (first, tries) = match failure {
+        Failure::Refused { times: REFUSALS.. } => return Next::GiveUp,
+        Failure::Refused { times } => (60, times),
+        Failure::Passing { attempts } => (5, attempts),
+    };
+    if now.since(written_at) >= OFFERED {
         return Next::GiveUp;
     }
-    let first = match failure {
-        Failure::Passing => 5,
-        Failure::Refused => 60,
-    };
     // Doubled each time, up to an hour.
-    let pause = Duration::from_secs(first << attempts.saturating_sub(1).min(10)).min(HOUR);
+    let pause = Duration::from_secs(first << tries.saturating_sub(1).min(10)).min(HOUR);
     Next::TryAgain(now + pause)
 }
 
@@ -52,29 +58,29 @@ mod tests {
 
     const WRITTEN: Timestamp = Timestamp::from_micros(1_767_268_800_000_000);
 
-    fn pauses(failure: Failure, attempts: &[u32]) -> Vec<Option<u64>> {
-        let next = |&attempts: &u32| match after_failure(failure, attempts, WRITTEN, WRITTEN) {
+    fn pauses(failure: fn(u32) -> Failure, tries: &[u32]) -> Vec<Option<u64>> {
+        let next = |&tries: &u32| match after_failure(failure(tries), WRITTEN, WRITTEN) {
             Next::TryAgain(at) => Some(at.since(WRITTEN).as_secs()),
             Next::GiveUp => None,
         };
-        attempts.iter().map(next).collect()
+        tries.iter().map(next).collect()
     }
 
     #[test]
     fn passing_failures_slow_down_to_one_an_hour() {
         let expected = [5, 10, 20, 3600, 3600].map(Some);
-        assert_eq!(pauses(Failure::Passing, &[1, 2, 3, 11, u32::MAX]), expected);
+        assert_eq!(pauses(|attempts| Failure::Passing { attempts }, &[1, 2, 3, 11, u32::MAX]), expected);
     }
 
     #[test]
     fn a_refused_mail_gets_a_quarter_of_an_hour() {
         let expected = [Some(60), Some(120), Some(240), Some(480), None, None];
-        assert_eq!(pauses(Failure::Refused, &[1, 2, 3, 4, 5, u32::MAX]), expected);
+        assert_eq!(pauses(|times| Failure::Refused { times }, &[1, 2, 3, 4, 5, u32::MAX]), expected);
     }
 
     #[test]
     fn no_mail_is_offered_for_more_than_five_days() {
-        let next = |age| after_failure(Failure::Passing, 1, WRITTEN, WRITTEN + age);
+        let next = |age| after_failure(Failure::Passing { attempts: 1 }, WRITTEN, WRITTEN + age);
         assert!(matches!(next(OFFERED - Duration::from_secs(1)), Next::TryAgain(_)));
         assert_eq!(next(OFFERED), Next::GiveUp);
     }

@@ -24,7 +24,7 @@ impl Transport for Unreliable {
     }
 }
 
-/// Refuses every mail, or all but Ada's.
+/// Refuses all mails but Ada's.
 struct Refusing {
     seen: Mutex<Vec<String>>,
 }
@@ -67,6 +67,24 @@ both_backends! {
         keystead.advance(Duration::from_secs(24 * 3600));
         worker::run_due(&keystead.engine, &transport).unwrap();
         assert_eq!(transport.seen.lock().unwrap().len(), 6);
+    }
+
+    fn a_mail_that_had_to_wait_is_not_given_up_at_its_first_refusal(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let app = keystead.caller(&keystead.tenant("Acme"));
+        sign_up(&keystead, &app, "eve@example.com", PASSWORD).unwrap();
+        let run_hourly = |transport: &dyn Transport, times: u32| {
+            for _ in 0..times {
+                worker::run_due(&keystead.engine, transport).unwrap();
+                keystead.advance(Duration::from_secs(3600));
+            }
+            count_waiting(&database.open()).unwrap()
+        };
+        let refusing = Refusing { seen: Mutex::default() };
+        assert_eq!(run_hourly(&Away(Mutex::new(0)), 10), 1);
+        assert_eq!(run_hourly(&refusing, 4), 1);
+        assert_eq!(run_hourly(&Away(Mutex::new(0)), 10), 1);
+        assert_eq!(run_hourly(&refusing, 1), 0);
     }
 
     fn a_mail_that_nobody_takes_for_five_days_is_given_up(database: TestDatabase) {

@@ -69,7 +69,7 @@ both_backends! {
         store.write(move |tx| outbox::insert(&mut tx.tenant(&scope), &mail)).unwrap();
         let give_up = || store.write(move |tx| outbox::mark_failed(&mut tx.platform(&platform), id, NOW)).unwrap();
         assert_eq!([give_up(), give_up()], [true, false]);
-        let retry = store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, NOW)).unwrap();
+        let retry = store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, NOW, 0)).unwrap();
         assert!(!retry, "it is not taken up again");
         let due = store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), later, LEASE, 9)).unwrap();
         let waiting = store.read(|tx| outbox::count_waiting(&mut tx.platform(&platform))).unwrap();
@@ -91,7 +91,7 @@ both_backends! {
         let [retried, given_up] = store.write(move |tx| {
             let mut tx = tx.platform(&platform);
             outbox::mark_sent(&mut tx, id, NOW)?;
-            Ok([outbox::retry_at(&mut tx, id, NOW)?, outbox::mark_failed(&mut tx, id, NOW)?])
+            Ok([outbox::retry_at(&mut tx, id, NOW, 0)?, outbox::mark_failed(&mut tx, id, NOW)?])
         }).unwrap();
         assert_eq!([retried, given_up], [false, false]);
     }
@@ -101,9 +101,11 @@ both_backends! {
         let mail = mail();
         let (id, later) = (mail.id, NOW + Duration::from_secs(300));
         store.write(move |tx| outbox::insert(&mut tx.tenant(&scope), &mail)).unwrap();
-        store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, later)).unwrap();
+        store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, later, 2)).unwrap();
         let due = |at| store.read(|tx| outbox::any_due(&mut tx.platform(&platform), at)).unwrap();
         assert_eq!([due(NOW), due(later)], [false, true]);
+        let claimed = store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), later, LEASE, 9)).unwrap();
+        assert_eq!((claimed[0].attempts, claimed[0].refusals), (1, 2));
     }
 
     fn a_job_is_finished_once(database: TestDatabase) {
