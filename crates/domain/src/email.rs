@@ -24,6 +24,14 @@ impl Email {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// The address as SMTP takes it without SMTPUTF8 (RFC 6531 §3.2): the local part as its owner
+    /// wrote it, the domain in punycode.
+    pub fn to_ascii(&self) -> (&str, &str) {
+        let local = self.address.rsplit_once('@').map_or("", |(local, _)| local);
+        let domain = self.key.rsplit_once('@').map_or("", |(_, domain)| domain);
+        (local, domain)
+    }
 }
 
 impl fmt::Display for Email {
@@ -85,6 +93,7 @@ mod tests {
         let email: Email = " Ada.Lovelace+x@BÜCHER.example ".parse().unwrap();
         assert_eq!(email.as_str(), "Ada.Lovelace+x@BÜCHER.example");
         assert_eq!(email.key(), "ada.lovelace+x@xn--bcher-kva.example");
+        assert_eq!(email.to_ascii(), ("Ada.Lovelace+x", "xn--bcher-kva.example"));
     }
 
     #[test]

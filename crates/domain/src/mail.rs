@@ -1,7 +1,17 @@
 //! What Keystead writes to people: every subject and text, in one place.
 //!
+//! A mail states its content once, as [`Block`]s; its text and its HTML are both made from them.
+//!
 //! No text repeats what a stranger typed (a name, say): whoever signs up with somebody else's
 //! address would otherwise get to write to that person in our name.
+
+mod content;
+mod delivery;
+mod sender;
+
+pub use content::Block;
+pub use delivery::{Failure, Next, after_failure};
+pub use sender::{InvalidSender, Sender};
 
 use crate::Secret;
 use crate::name::Name;
@@ -62,37 +72,63 @@ impl Mail {
         }
     }
 
+    /// What the mail says.
+    fn content(&self) -> Vec<Block> {
+        match self {
+            Self::ConfirmSignUp { product, code } => vec![
+                Block::text(format!("Your code for {product} is")),
+                Block::Code(code.clone()),
+                Block::text("It is good for 10 minutes and for one use."),
+                Block::text(format!(
+                    "If you did not just sign up for {product}, ignore this mail and pass the code on to \
+                     nobody."
+                )),
+            ],
+            Self::ResetPassword { product, code } => vec![
+                Block::text(format!("Your code to set a new password for {product} is")),
+                Block::Code(code.clone()),
+                Block::text("It is good for 10 minutes and for one use."),
+                Block::text(
+                    "If you did not ask for it, ignore this mail and pass the code on to nobody: your password \
+                     stays as it is.",
+                ),
+            ],
+            Self::PasswordChanged { product } => vec![
+                Block::text(format!(
+                    "The password of your account at {product} was just changed, and every other device was \
+                     signed out."
+                )),
+                Block::text("If it was not you, set a new password with \"forgotten password\" now."),
+            ],
+            Self::FailedSignIns { product } => vec![
+                Block::text(format!(
+                    "Several wrong passwords or codes were tried for your account at {product}. Nobody got in \
+                     with them. Further tries now have to wait, up to 15 minutes each; a sign-in that succeeds \
+                     ends that."
+                )),
+                Block::text(format!(
+                    "If it was you, there is nothing to do. If it was not, make sure that you use your password \
+                     for {product} nowhere else."
+                )),
+            ],
+            Self::AddressTaken { product } => vec![
+                Block::text(format!(
+                    "Somebody, perhaps you, tried to sign up for {product} with this address. You already \
+                     have an account there: sign in as usual."
+                )),
+                Block::text("If it was not you, there is nothing to do; nothing has changed."),
+            ],
+        }
+    }
+
     /// The text part.
     pub fn text(&self) -> Secret<String> {
-        Secret::new(match self {
-            Self::ConfirmSignUp { product, code } => format!(
-                "Your code for {product} is\n\n    {}\n\nIt is good for 10 minutes and for one use.\n\n\
-                 If you did not just sign up for {product}, ignore this mail and pass the code on to nobody.\n",
-                code.expose()
-            ),
-            Self::ResetPassword { product, code } => format!(
-                "Your code to set a new password for {product} is\n\n    {}\n\nIt is good for 10 minutes and for one \
-                 use.\n\nIf you did not ask for it, ignore this mail and pass the code on to nobody: your password \
-                 stays as it is.\n",
-                code.expose()
-            ),
-            Self::PasswordChanged { product } => format!(
-                "The password of your account at {product} was just changed, and every other device was signed out.\n\n\
-                 If it was not you, set a new password with \"forgotten password\" now.\n"
-            ),
-            Self::AddressTaken { product } => format!(
-                "Somebody, perhaps you, tried to sign up for {product} with this address.\n\
-                 You already have an account there: sign in as usual.\n\n\
-                 If it was not you, there is nothing to do; nothing has changed.\n"
-            ),
-            Self::FailedSignIns { product } => format!(
-                "Several wrong passwords or codes were tried for your account at {product}. Nobody got in\n\
-                 with them. Further tries now have to wait, up to 15 minutes each; a sign-in that succeeds\n\
-                 ends that.\n\n\
-                 If it was you, there is nothing to do. If it was not, make sure that you use your password\n\
-                 for {product} nowhere else.\n"
-            ),
-        })
+        content::to_text(&self.content())
+    }
+
+    /// The HTML part, which says the same.
+    pub fn html(&self) -> Secret<String> {
+        content::to_html(&self.subject(), &self.content())
     }
 }
 
@@ -100,11 +136,42 @@ impl Mail {
 mod tests {
     use super::*;
 
+    fn mails(product: &str) -> [Mail; 2] {
+        let product: Name = product.parse().unwrap();
+        [
+            Mail::ConfirmSignUp { product: product.clone(), code: Secret::new("123456".to_owned()) },
+            Mail::AddressTaken { product },
+        ]
+    }
+
     #[test]
-    fn a_code_is_in_the_text_and_not_in_the_subject() {
-        let mail =
-            Mail::ConfirmSignUp { product: "Acme".parse().unwrap(), code: Secret::new("123456".to_owned()) };
-        assert!(mail.text().expose().contains("123456"));
+    fn a_code_is_in_both_parts_and_not_in_the_subject() {
+        let [mail, _] = mails("Acme");
+        assert_eq!(
+            mail.text().expose(),
+            "Your code for Acme is\n\n    123456\n\nIt is good for 10 minutes and for one use.\n\n\
+             If you did not just sign up for Acme, ignore this mail and pass the code\non to nobody.\n"
+        );
+        assert!(mail.html().expose().contains(">123456<"));
         assert!(!mail.subject().contains("123456"));
+    }
+
+    #[test]
+    fn a_name_cannot_become_html() {
+        for mail in mails("<img src=x onerror='a'>&\"") {
+            let html = mail.html();
+            assert!(!html.expose().contains("<img"), "{}", html.expose());
+            assert!(html.expose().contains("&lt;img src=x onerror=&#39;a&#39;&gt;&amp;&quot;"));
+        }
+    }
+
+    #[test]
+    fn no_mail_fetches_anything_or_chooses_colours() {
+        for mail in mails("Acme") {
+            let html = mail.html();
+            for word in ["src", "url(", "http", "<img", "<script", "<style", "<link", "color:"] {
+                assert!(!html.expose().contains(word), "{word}: {}", html.expose());
+            }
+        }
     }
 }

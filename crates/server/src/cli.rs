@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Make and see users
     #[command(subcommand)]
     User(User),
-    /// Read the mails of the `file` transport
+    /// Read the mails of the `file` transport; mails that were sent by SMTP are not kept
     #[command(subcommand)]
     Mail(Mail),
 }

@@ -15,6 +15,7 @@ mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
 use keystead_domain::rate_limit::Quota;
 
@@ -26,6 +27,7 @@ pub use self::values::{Database, Mail};
 
 use self::setting::settings;
 use self::sources::Reader;
+pub(crate) use self::url::host_name;
 use self::url::is_loopback;
 use self::values::{
     ADDRESS, DATABASE, HEADER, LINE, MAIL, MAILBOX, PATH, PREFIX, QUOTA, RANGES, Rule, SWITCH, URL, Value,
@@ -54,11 +56,12 @@ settings! {
         /// Where health and metrics are served: IP address and port, not meant for the public
         admin_listen: SocketAddr = "127.0.0.1:8001", ADDRESS;
 
-        /// How mail leaves the server; `file` keeps it in the outbox in the data directory
+        /// How mail leaves the server; `file` keeps it in the outbox in the data directory, `smtp` and
+        /// `smtps` URLs name a mail server
         mail: Mail = "file", MAIL;
 
         /// The sender of every mail
-        mail_from: String = "Keystead <no-reply@localhost>", MAILBOX;
+        mail_from: Sender = "Keystead <no-reply@localhost>", MAILBOX;
 
         /// The plan of a new tenant
         default_plan: String = "free", one_of!("free", "studio", "agency");
@@ -291,7 +294,7 @@ mod tests {
         let loaded = load(file, &environment, &flags).unwrap();
         assert_eq!(loaded.config.listen.port(), 3);
         assert_eq!(loaded.config.database_pool, 2);
-        assert_eq!(loaded.config.mail_from, "a@b");
+        assert_eq!(loaded.config.mail_from.to_string(), "a@b");
 
         assert_eq!(loaded.source(&Config::listen), &Source::Flag("--listen".to_owned()));
         assert_eq!(loaded.source(&Config::database_pool).to_string(), "environment KEYSTEAD_DATABASE_POOL");
@@ -383,7 +386,7 @@ mod tests {
             ("database_url = postgres://user:hunter2@host/db", &[]),
             ("database_url = \"postgres://user:hunter2@host/db\nlog = 'info'", &[]),
             ("database_url = ['postgres://user:hunter2@host/db']", &[]),
-            ("mail = 'smtp://user:hunter2@host'", &[]),
+            ("mail = 'smtp://user:hunter2@host?tls=off'", &[]),
             ("database_ur = 'postgres://user:hunter2@host/db'", &[]),
             ("", &[("KEYSTEAD_DATABASE_URL", "user:hunter2@host/db")]),
             ("", &[("KEYSTEAD_MAIL", "hunter2")]),

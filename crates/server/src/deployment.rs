@@ -15,7 +15,9 @@ use keystead_domain::rate_limit::Quotas;
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::slowdown::Slowdown;
 use keystead_service::file_outbox::FileOutbox;
+use keystead_service::outbox::Transport;
 use keystead_service::rate_limits::RateLimits;
+use keystead_service::smtp::Smtp;
 use keystead_service::{Engine, Prefixes, Settings, master_key_id};
 use keystead_storage::{Database, Store};
 
@@ -73,6 +75,18 @@ pub(crate) fn open_engine(config: &Config, issuer: &str) -> Result<Engine, Failu
 /// The folder of the `file` transport.
 pub(crate) fn outbox_folder(config: &Config) -> PathBuf {
     config.data_dir.join("outbox")
+}
+
+/// What carries the mails of a server that is known as `issuer`.
+pub(crate) fn transport(config: &Config, issuer: &str) -> Result<Box<dyn Transport>, Failure> {
+    match &config.mail {
+        config::Mail::File => Ok(Box::new(file_outbox(config)?)),
+        config::Mail::Smtp(relay) => {
+            let smtp = Smtp::new(relay.clone(), config.mail_from.clone(), &config::host_name(issuer))
+                .map_err(|error| Failure::new(format!("{}: {error}", Config::mail.key)))?;
+            Ok(Box::new(smtp))
+        }
+    }
 }
 
 /// The `file` transport.

@@ -9,12 +9,13 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use keystead_http::Metrics;
+use keystead_service::Engine;
+use keystead_service::outbox::Transport;
 use keystead_service::worker::{self, Stop};
-use keystead_service::{Engine, file_outbox::FileOutbox};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Global, Serve};
-use crate::config::{Config, Loaded, RateLimits, Source};
+use crate::config::{Config, Loaded, Mail, RateLimits, Source};
 use crate::failure::Failure;
 use crate::{demo, deployment, output};
 
@@ -39,12 +40,12 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
         tracing::warn!(public_url = issuer, "serving plain http to the world, as --insecure-http demands");
     }
     let engine = Arc::new(deployment::open_engine(config, &issuer)?);
-    let transport = deployment::file_outbox(config)?;
+    let transport = deployment::transport(config, &issuer)?;
     if !config.is_local() && !config.rate_limits.enabled {
         let key = RateLimits::enabled.key;
         tracing::warn!("{key} is off: passwords and codes can be guessed as fast as they are checked");
     }
-    if !config.is_local() {
+    if config.mail == Mail::File && !config.is_local() {
         tracing::warn!(
             folder = %deployment::outbox_folder(config).display(),
             "mails go to files, which is for development"
@@ -105,7 +106,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Serves until SIGTERM or SIGINT, then lets requests in flight and the worker finish.
 fn run(
     engine: &Arc<Engine>,
-    transport: FileOutbox,
+    transport: Box<dyn Transport>,
     listener: TcpListener,
     admin: Option<TcpListener>,
 ) -> Result<(), Failure> {
@@ -114,7 +115,7 @@ fn run(
         let (engine, stop) = (Arc::clone(engine), Arc::clone(&stop));
         thread::Builder::new()
             .name("worker".to_owned())
-            .spawn(move || worker::run(&engine, &transport, &stop))?
+            .spawn(move || worker::run(&engine, &*transport, &stop))?
     };
     let (data, metrics) = (Data::from(Arc::clone(engine)), Data::new(Metrics::default()));
     let served = actix_web::rt::System::new().block_on(async move {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use keystead_domain::Timestamp;
 use keystead_domain::id::MailId;
+use keystead_domain::mail::Sender;
 use serde::{Deserialize, Serialize};
 
 use crate::outbox::{OutgoingMail, SendError, Transport};
@@ -37,15 +38,18 @@ pub struct StoredMail {
     pub written_at: String,
     /// The text part.
     pub text: String,
+    /// The HTML part; a file of an earlier version has none.
+    #[serde(default)]
+    pub html: String,
     /// When it was written, in microseconds since the Unix epoch.
     written_at_micros: i64,
 }
 
 impl FileOutbox {
     /// The outbox in `folder`, which is made where there is none.
-    pub fn open(folder: &Path, from: &str) -> io::Result<Self> {
+    pub fn open(folder: &Path, from: &Sender) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        Ok(Self { folder: folder.to_owned(), from: from.to_owned() })
+        Ok(Self { folder: folder.to_owned(), from: from.to_string() })
     }
 
     /// The mails, the oldest first. What is no mail is passed over.
@@ -88,6 +92,7 @@ impl FileOutbox {
             subject: mail.subject.clone(),
             written_at: mail.written_at.to_rfc3339_seconds(),
             text: mail.text.expose().clone(),
+            html: mail.html.expose().clone(),
             written_at_micros: mail.written_at.as_micros(),
         };
         // Under another name first: whoever lists the folder sees a whole mail or none.
@@ -103,10 +108,10 @@ impl FileOutbox {
 
 impl Transport for FileOutbox {
     fn send(&self, mail: &OutgoingMail) -> Result<(), SendError> {
-        self.write(mail).map_err(|error| SendError(format!("{}: {error}", self.folder.display())))
+        self.write(mail).map_err(|error| SendError::Away(format!("{}: {error}", self.folder.display())))
     }
 
     fn tidy(&self, now: Timestamp) -> Result<(), SendError> {
-        self.forget_old(now).map_err(|error| SendError(format!("{}: {error}", self.folder.display())))
+        self.forget_old(now).map_err(|error| SendError::Away(format!("{}: {error}", self.folder.display())))
     }
 }

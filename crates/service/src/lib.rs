@@ -25,6 +25,7 @@ pub mod rate_limits;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;
+pub mod smtp;
 pub mod tenants;
 pub mod tokens;
 pub mod users;

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use keystead_crypto::sealing::Sealed;
 use keystead_domain::id::MailId;
-use keystead_domain::mail::Mail;
+use keystead_domain::mail::{Failure, Mail, Next, after_failure};
 use keystead_domain::policy::PlatformAction;
 use keystead_domain::{Email, Secret, Timestamp};
 use keystead_storage::Store;
 use keystead_storage::outbox::{self, DueMail, NewMail};
 use serde::{Deserialize, Serialize};
 
+use crate::worker::cause;
 use crate::{Caller, Engine, Error, Result};
 
 /// Hands mails to whatever carries them on. A mail is handed over again until that succeeded, so
 /// it may arrive twice, and never not at all.
 pub trait Transport: Send {
-    /// Hands over one mail.
+    /// Hands over one mail, in [`HAND_OVER`] at most.
     fn send(&self, mail: &OutgoingMail) -> std::result::Result<(), SendError>;
 
     /// Forgets what it has kept long enough. Called now and then.
@@ -25,10 +26,23 @@ pub trait Transport: Send {
     }
 }
 
-/// A mail that was not handed over, and why. It must not repeat the message.
+/// A mail that was not handed over, and why. The reason goes to the log: it repeats nothing of the
+/// message, and no address.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SendError(pub String);
+pub enum SendError {
+    /// There is nobody to take it. Others would fare the same.
+    #[error("{0}")]
+    Away(String),
+    /// This one is not taken now.
+    #[error("{0}")]
+    Deferred(String),
+    /// This one is refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// How long handing over one mail may take.
+pub const HAND_OVER: Duration = Duration::from_secs(30);
 
 /// A mail on its way out.
 pub struct OutgoingMail {
@@ -40,6 +54,8 @@ pub struct OutgoingMail {
     pub subject: String,
     /// The text part.
     pub text: Secret<String>,
+    /// The HTML part.
+    pub html: Secret<String>,
     /// When it was written.
     pub written_at: Timestamp,
 }
@@ -49,19 +65,26 @@ pub struct OutgoingMail {
 struct Message {
     subject: String,
     text: String,
+    html: String,
 }
 
-/// How long a claimed mail is left to whoever claimed it.
+/// How long a claimed mail is left to whoever claimed it. Each is claimed right before it is handed
+/// over, so this has to outlast one of them.
 const LEASE: Duration = Duration::from_secs(60);
-/// How many mails are claimed at once.
-const BATCH: i64 = 16;
+const _: () = assert!(LEASE.as_secs() >= 2 * HAND_OVER.as_secs());
+/// How many mails are sent before jobs get their turn.
+const BATCH: usize = 4;
 
 impl Engine {
     /// A mail to be added to the outbox.
     pub(crate) fn compose(&self, to: &Email, mail: &Mail, now: Timestamp) -> NewMail {
         let id = MailId::mint(now, &*self.env);
-        let message = Message { subject: mail.subject(), text: mail.text().expose().clone() };
-        // A struct of two strings always serializes.
+        let message = Message {
+            subject: mail.subject(),
+            text: mail.text().expose().clone(),
+            html: mail.html().expose().clone(),
+        };
+        // A struct of strings always serializes.
         let plain = Secret::new(serde_json::to_vec(&message).unwrap_or_default());
         let sealed = self.sealer.seal(&place(id), plain.expose(), &*self.env);
         NewMail {
@@ -83,6 +106,7 @@ impl Engine {
             to: mail.recipient,
             subject: message.subject,
             text: Secret::new(message.text),
+            html: Secret::new(message.html),
             written_at: mail.created_at,
         })
     }
@@ -92,33 +116,50 @@ fn place(id: MailId) -> String {
     format!("outbox/{id}")
 }
 
-/// How long to wait after so many attempts: 5 s, doubled each time up to an hour.
-fn backoff(attempts: u32) -> Duration {
-    Duration::from_secs(5 << attempts.saturating_sub(1).min(10)).min(Duration::from_secs(3600))
-}
-
 /// Sends what is due; returns how many mails were handed over.
 pub(crate) fn send_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
     let platform = Caller::system().allow_platform(PlatformAction::RunBackgroundWork)?;
-    let now = engine.env.now();
-    let due =
-        engine.store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), now, LEASE, BATCH))?;
     let mut sent = 0;
-    for mail in due {
-        let (id, attempts) = (mail.id, mail.attempts);
-        let outcome = engine.open(mail).and_then(|mail| transport.send(&mail).map_err(Error::internal));
+    for _ in 0..BATCH {
         let now = engine.env.now();
-        match outcome {
-            Ok(()) => {
-                engine.store.write(move |tx| outbox::mark_sent(&mut tx.platform(&platform), id, now))?;
-                sent += 1;
+        let claimed =
+            engine.store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), now, LEASE, 1))?;
+        let Some(mail) = claimed.into_iter().next() else { break };
+        let (id, attempts, written_at) = (mail.id, mail.attempts, mail.created_at);
+        let mut refusals = mail.refusals;
+        let outcome = match engine.open(mail) {
+            Ok(mail) => transport.send(&mail),
+            // Another process may have the key that it is sealed under.
+            Err(error) => Err(SendError::Deferred(cause(&error))),
+        };
+        let now = engine.env.now();
+        let Err(error) = outcome else {
+            engine.store.write(move |tx| outbox::mark_sent(&mut tx.platform(&platform), id, now))?;
+            sent += 1;
+            continue;
+        };
+        let failure = match error {
+            SendError::Away(_) | SendError::Deferred(_) => Failure::Passing { attempts },
+            SendError::Refused(_) => {
+                refusals += 1;
+                Failure::Refused { times: refusals }
             }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(mail = %id, attempts, cause, "a mail was not sent and will be tried again");
-                let at = now + backoff(attempts);
-                engine.store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, at))?;
+        };
+        match after_failure(failure, written_at, now) {
+            Next::TryAgain(at) => {
+                tracing::warn!(mail = %id, attempts, cause = %error, "a mail was not sent and will be tried again");
+                engine
+                    .store
+                    .write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, at, refusals))?;
             }
+            Next::GiveUp => {
+                tracing::error!(mail = %id, attempts, cause = %error, "a mail was not sent and is given up");
+                engine.store.write(move |tx| outbox::mark_failed(&mut tx.platform(&platform), id, now))?;
+            }
+        }
+        // Whoever keeps one mail waiting would keep the next one waiting too, and jobs with it.
+        if matches!(error, SendError::Away(_)) {
+            break;
         }
     }
     Ok(sent)
@@ -131,15 +172,4 @@ pub fn count_waiting(store: &Store) -> Result<i64> {
         let mut tx = tx.platform(&platform);
         Ok(outbox::count_waiting(&mut tx)? + keystead_storage::jobs::count_waiting(&mut tx)?)
     })?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retries_slow_down_to_one_an_hour() {
-        let seconds: Vec<_> = [1, 2, 3, 11, 4_000_000_000].map(|n| backoff(n).as_secs()).into();
-        assert_eq!(seconds, [5, 10, 20, 3600, 3600]);
-    }
 }

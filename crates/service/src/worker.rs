@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 /// How many expired rows are removed in one transaction.
 const SWEEP_BATCH: i64 = 500;
-/// How long what was sent is remembered.
-const SENT_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long it is remembered that a mail was sent or given up.
+const FINISHED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a claimed job is left to whoever claimed it.
 const JOB_LEASE: Duration = Duration::from_secs(60);
 
@@ -58,7 +58,8 @@ pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
     }
 }
 
-fn cause(error: &Error) -> String {
+/// What the log says of an error.
+pub(crate) fn cause(error: &Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
@@ -107,7 +108,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 reset_codes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 counters::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 failures::remove_expired(&mut tx, now, SWEEP_BATCH)?,
-                outbox::remove_sent(&mut tx, now - SENT_KEPT, SWEEP_BATCH)?,
+                outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
             ];
             Ok(most.into_iter().max().unwrap_or(0))
         })?;

@@ -37,6 +37,8 @@ pub struct DueMail {
     pub created_at: Timestamp,
     /// How many attempts were made, this one included.
     pub attempts: u32,
+    /// How often it was refused so far.
+    pub refusals: u32,
 }
 
 #[derive(HasQuery)]
@@ -47,6 +49,7 @@ struct OutboxRow {
     sealed: Option<Vec<u8>>,
     created_at: i64,
     attempts: i32,
+    refusals: i32,
 }
 
 impl TryFrom<OutboxRow> for DueMail {
@@ -60,6 +63,7 @@ impl TryFrom<OutboxRow> for DueMail {
             sealed: row.sealed.ok_or_else(|| read.impossible("sealed"))?,
             created_at: Timestamp::from_micros(row.created_at),
             attempts: u32::try_from(row.attempts).map_err(|_| read.impossible("attempts"))?,
+            refusals: u32::try_from(row.refusals).map_err(|_| read.impossible("refusals"))?,
         })
     }
 }
@@ -123,12 +127,35 @@ pub fn mark_sent(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// Tries a mail again at `at`.
-pub fn retry_at(tx: &mut PlatformTx<'_>, id: MailId, at: Timestamp) -> Result<(), StoreError> {
-    on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
-        .set(outbox::next_attempt_at.eq(at.as_micros()))
+/// Erases the message of a mail that is given up; true unless it was sent or given up already.
+pub fn mark_failed(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
+    let waits = outbox::next_attempt_at.is_not_null();
+    let given_up = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
+        .filter(waits)
+        .set((
+            outbox::sealed.eq(None::<Vec<u8>>),
+            outbox::next_attempt_at.eq(None::<i64>),
+            outbox::failed_at.eq(now.as_micros()),
+        ))
         .execute(conn))?;
-    Ok(())
+    Ok(given_up == 1)
+}
+
+/// Tries a mail again at `at`, which was refused `refusals` times so far; true unless it was sent or
+/// given up already.
+pub fn retry_at(
+    tx: &mut PlatformTx<'_>,
+    id: MailId,
+    at: Timestamp,
+    refusals: u32,
+) -> Result<bool, StoreError> {
+    let waits = outbox::next_attempt_at.is_not_null();
+    let refusals = i32::try_from(refusals).unwrap_or(i32::MAX);
+    let postponed = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
+        .filter(waits)
+        .set((outbox::next_attempt_at.eq(at.as_micros()), outbox::refusals.eq(refusals)))
+        .execute(conn))?;
+    Ok(postponed == 1)
 }
 
 /// Whether any is due.
@@ -142,10 +169,11 @@ pub fn count_waiting(tx: &mut PlatformTx<'_>) -> Result<i64, StoreError> {
     Ok(on!(tx, |conn| outbox::table.filter(outbox::next_attempt_at.is_not_null()).count().get_result(conn))?)
 }
 
-/// Removes at most `limit` mails that were sent before `before`; returns how many.
-pub fn remove_sent(tx: &mut PlatformTx<'_>, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+/// Removes at most `limit` mails that were sent or given up before `before`; returns how many.
+pub fn remove_finished(tx: &mut PlatformTx<'_>, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let before = before.as_micros();
     let ids: Vec<String> = on!(tx, |conn| outbox::table
-        .filter(outbox::sent_at.lt(before.as_micros()))
+        .filter(outbox::sent_at.lt(before).or(outbox::failed_at.lt(before)))
         .select(outbox::id)
         .limit(limit)
         .load(conn))?;

@@ -124,6 +124,8 @@ table! {
         attempts -> Integer,
         next_attempt_at -> Nullable<BigInt>,
         sent_at -> Nullable<BigInt>,
+        refusals -> Integer,
+        failed_at -> Nullable<BigInt>,
     }
 }
 

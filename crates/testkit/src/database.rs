@@ -76,7 +76,11 @@ impl TestDatabase {
             Database::Sqlite(path) => {
                 let done = SqliteConnection::establish(&path.to_string_lossy())
                     .map_err(|error| error.to_string())
-                    .and_then(|mut conn| conn.batch_execute(sql).map_err(|error| error.to_string()));
+                    // A server may be writing.
+                    .and_then(|mut conn| {
+                        conn.batch_execute(&format!("PRAGMA busy_timeout = 10000; {sql}"))
+                            .map_err(|error| error.to_string())
+                    });
                 done.unwrap_or_else(|error| panic!("{sql}: {error}"));
             }
             Database::Postgres(url) => execute(url, sql),

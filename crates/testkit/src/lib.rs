@@ -2,7 +2,6 @@
 //! the test's own process, and a client for it.
 //!
 //! ```no_run
-//! # fn main() {}
 //! use keystead_testkit::{Keystead, both_backends};
 //!
 //! both_backends! {
@@ -20,6 +19,7 @@ mod database;
 mod deployment;
 mod env;
 pub mod postgres;
+pub mod smtp;
 
 pub use authenticator::totp_code;
 pub use client::{Answer, Call};

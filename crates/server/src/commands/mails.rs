@@ -52,6 +52,11 @@ impl Show for MailView {
 }
 
 pub(crate) fn run(config: &Config, format: Format, command: Mail) -> Result<(), Failure> {
+    if let config::Mail::Smtp(relay) = &config.mail {
+        return Err(Failure::new(format!(
+            "mails go to {relay}, and these commands read those of the `file` transport only"
+        )));
+    }
     match command {
         Mail::List(filter) => {
             let mails = find(config, &filter)?;

@@ -19,6 +19,15 @@ pub(super) fn is_loopback(url: &str) -> bool {
     }
 }
 
+/// The host of a public URL: a name, or an address without brackets.
+pub(crate) fn host_name(url: &str) -> String {
+    match host(url) {
+        Some(Host::Ip(ip)) => ip.to_string(),
+        Some(Host::Name(name)) => name.to_owned(),
+        None => "localhost".to_owned(),
+    }
+}
+
 /// The URL with `***` for its password; other text as it is.
 ///
 /// A driver may end the password at another `@` than a strict reader would, so all that could
@@ -93,6 +102,17 @@ fn is_segment(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_named_by_the_host_of_its_url() {
+        for (url, name) in [
+            ("https://auth.example.com:8443/eu", "auth.example.com"),
+            ("http://127.0.0.1:8000", "127.0.0.1"),
+            ("http://[::1]:8000", "::1"),
+        ] {
+            assert_eq!(host_name(url), name);
+        }
+    }
 
     #[test]
     fn public_urls_are_absolute_and_canonical() {

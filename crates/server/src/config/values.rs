@@ -8,8 +8,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
 use keystead_domain::rate_limit::Quota;
+use keystead_service::smtp::Relay;
 
 use super::url::{is_public_url, mask_password};
 
@@ -162,6 +164,8 @@ impl Value for Database {
 pub enum Mail {
     /// Into the outbox in the data directory, for development.
     File,
+    /// To a mail server; its URL usually holds a password.
+    Smtp(Relay),
 }
 
 impl Value for Mail {
@@ -171,7 +175,14 @@ impl Value for Mail {
     fn show(&self) -> Option<String> {
         match self {
             Self::File => Some("file".to_owned()),
+            Self::Smtp(relay) => Some(relay.to_string()),
         }
+    }
+}
+
+impl Value for Sender {
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 
@@ -202,13 +213,18 @@ pub(super) const DATABASE: Rule<Database> = Rule {
     },
 };
 
-pub(super) const MAIL: Rule<Mail> =
-    Rule { accepts: "file", parse: |text| (text == "file").then_some(Mail::File) };
+pub(super) const MAIL: Rule<Mail> = Rule {
+    accepts: "file, smtp://USER:PASSWORD@HOST:PORT or smtps://USER:PASSWORD@HOST:PORT, user and password \
+              percent-encoded; ?tls=off is for a server on this machine only",
+    parse: |text| match text {
+        "file" => Some(Mail::File),
+        url => url.parse().ok().map(Mail::Smtp),
+    },
+};
 
-pub(super) const MAILBOX: Rule<String> = Rule {
+pub(super) const MAILBOX: Rule<Sender> = Rule {
     accepts: "a mail address, with a name or without, free of control characters",
-    // A line break here would add headers to every mail.
-    parse: |text| line(text).filter(|text| text.contains('@')).map(str::to_owned),
+    parse: |text| text.parse().ok(),
 };
 
 pub(super) const PREFIX: Rule<String> = Rule {
@@ -368,6 +384,21 @@ mod tests {
         }
         for name in ["", "Forwarded", "forwarded", "a b", "a:b", "x\r\ny"] {
             assert!(!accepts(&HEADER, name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn mail_goes_to_files_or_to_a_server_that_encrypts() {
+        let shown = |text| (MAIL.parse)(text).and_then(|mail| mail.show());
+        assert_eq!(shown("file").as_deref(), Some("file"));
+        assert_eq!(shown("smtps://u:hunter2@mail.test").as_deref(), Some("smtps://u:***@mail.test:465"));
+        assert_eq!(
+            shown("smtp://u:hunter2@mail.test:25").as_deref(),
+            Some("smtp://u:***@mail.test:25?tls=required")
+        );
+        assert_eq!(shown("smtp://localhost:25").as_deref(), Some("smtp://localhost:25?tls=off"));
+        for text in ["", "File", "sendmail", "smtp://mail.test?tls=off", "smtp://192.0.2.1?tls=off"] {
+            assert!(!accepts(&MAIL, text), "{text}");
         }
     }
 

@@ -10,3 +10,4 @@ mod lifecycle;
 mod limits;
 mod process;
 mod quickstart;
+mod smtp;

@@ -1,10 +1,10 @@
 //! Running the binary.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use keystead_testkit::TestDatabase;
@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) struct Host {
     folder: tempfile::TempDir,
     database_url: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// What a command printed, and how it ended.
@@ -35,7 +36,13 @@ impl Output {
 
 impl Host {
     pub(crate) fn new(database: &TestDatabase) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), database_url: database.url() }
+        Self { folder: tempfile::tempdir().unwrap(), database_url: database.url(), variables: Vec::new() }
+    }
+
+    /// A variable for all that runs from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.variables.retain(|(other, _)| *other != name);
+        self.variables.push((name, value.into()));
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -61,6 +68,7 @@ impl Host {
             // Hashing at the real cost is measured elsewhere.
             .env("KEYSTEAD_PASSWORD__MEMORY_KIB", "8")
             .env("KEYSTEAD_PASSWORD__ITERATIONS", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -107,10 +115,11 @@ pub(crate) fn finish(command: &mut Command, stdin: &str) -> Output {
 /// A running server.
 pub(crate) struct Server {
     child: Child,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
     pub(crate) url: String,
     /// What it had printed when it was ready.
     pub(crate) banner: String,
-    log: Option<thread::JoinHandle<String>>,
 }
 
 impl Server {
@@ -119,21 +128,27 @@ impl Server {
         let (lines, printed) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
-        let mut stderr = child.stderr.take().unwrap();
-        let log = thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let reader = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    log.lock().unwrap().extend([&line, "\n"]);
+                }
+            })
+        };
         let Ok(first) = printed.recv_timeout(Duration::from_secs(30)) else {
             let _ = child.kill();
-            panic!("the server did not start: {}", log.join().unwrap());
+            reader.join().unwrap();
+            panic!("the server did not start: {}", log.lock().unwrap());
         };
         let url = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
         // What is printed next comes in the same write.
         let rest: Vec<_> =
             std::iter::from_fn(|| printed.recv_timeout(Duration::from_millis(200)).ok()).collect();
-        let server = Self { child, url, banner: format!("{first}\n{}", rest.join("\n")), log: Some(log) };
+        let server =
+            Self { child, log, reader: Some(reader), url, banner: format!("{first}\n{}", rest.join("\n")) };
         let deadline = Instant::now() + Duration::from_secs(10);
         while server.get("/health/ready").is_none_or(|(status, _)| status != 200) {
             assert!(Instant::now() < deadline, "the server is not ready");
@@ -145,13 +160,6 @@ impl Server {
     /// The address of health and metrics.
     pub(crate) fn admin_url(&self) -> &str {
         self.banner.lines().find_map(|line| line.strip_prefix("Health and metrics are at ")).unwrap()
-    }
-
-    /// Stops the server, and returns what it logged.
-    pub(crate) fn stop(mut self) -> String {
-        self.signal("TERM");
-        assert!(self.child.wait().unwrap().success());
-        self.log.take().unwrap().join().unwrap()
     }
 
     /// Status and body of any request, with these headers.
@@ -203,6 +211,24 @@ impl Server {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Stops the server as an operator would; what it logged.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        assert!(self.wait().success());
+        self.reader.take().unwrap().join().unwrap();
+        let log = self.log.lock().unwrap();
+        log.clone()
+    }
+
+    /// Waits until the log has this text.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.log.lock().unwrap().contains(text) {
+            assert!(Instant::now() < deadline, "no {text} in: {}", self.log.lock().unwrap());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until the server has ended.

@@ -12,6 +12,7 @@ mod sessions;
 mod sign_ins;
 mod sign_ups;
 mod slowdowns;
+mod smtp;
 mod steps;
 mod tenants;
 mod users;

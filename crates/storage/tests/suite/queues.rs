@@ -58,8 +58,42 @@ both_backends! {
         let later = NOW + LEASE;
         let due = store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), later, LEASE, 9)).unwrap();
         assert!(due.is_empty());
-        let removed = store.write(move |tx| outbox::remove_sent(&mut tx.platform(&platform), later, 9)).unwrap();
+        let removed = store.write(move |tx| outbox::remove_finished(&mut tx.platform(&platform), later, 9)).unwrap();
         assert_eq!(removed, 1);
+    }
+
+    fn what_is_given_up_is_erased_and_later_forgotten(database: TestDatabase) {
+        let (store, scope, platform) = (database.open(), tenant(), platform());
+        let mail = mail();
+        let (id, later) = (mail.id, NOW + LEASE);
+        store.write(move |tx| outbox::insert(&mut tx.tenant(&scope), &mail)).unwrap();
+        let give_up = || store.write(move |tx| outbox::mark_failed(&mut tx.platform(&platform), id, NOW)).unwrap();
+        assert_eq!([give_up(), give_up()], [true, false]);
+        let retry = store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, NOW, 0)).unwrap();
+        assert!(!retry, "it is not taken up again");
+        let due = store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), later, LEASE, 9)).unwrap();
+        let waiting = store.read(|tx| outbox::count_waiting(&mut tx.platform(&platform))).unwrap();
+        assert_eq!((due.len(), waiting), (0, 0));
+        database.execute("UPDATE outbox SET next_attempt_at = 0");
+        let claimed = store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), later, LEASE, 9));
+        assert!(claimed.is_err(), "its message is still there");
+        let remove = |before| store.write(move |tx| {
+            outbox::remove_finished(&mut tx.platform(&platform), before, 9)
+        }).unwrap();
+        assert_eq!([remove(NOW), remove(later)], [0, 1]);
+    }
+
+    fn what_was_sent_is_not_taken_up_again_by_whoever_lost_its_lease(database: TestDatabase) {
+        let (store, scope, platform) = (database.open(), tenant(), platform());
+        let mail = mail();
+        let id = mail.id;
+        store.write(move |tx| outbox::insert(&mut tx.tenant(&scope), &mail)).unwrap();
+        let [retried, given_up] = store.write(move |tx| {
+            let mut tx = tx.platform(&platform);
+            outbox::mark_sent(&mut tx, id, NOW)?;
+            Ok([outbox::retry_at(&mut tx, id, NOW, 0)?, outbox::mark_failed(&mut tx, id, NOW)?])
+        }).unwrap();
+        assert_eq!([retried, given_up], [false, false]);
     }
 
     fn a_failed_mail_waits_for_its_time(database: TestDatabase) {
@@ -67,9 +101,11 @@ both_backends! {
         let mail = mail();
         let (id, later) = (mail.id, NOW + Duration::from_secs(300));
         store.write(move |tx| outbox::insert(&mut tx.tenant(&scope), &mail)).unwrap();
-        store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, later)).unwrap();
+        store.write(move |tx| outbox::retry_at(&mut tx.platform(&platform), id, later, 2)).unwrap();
         let due = |at| store.read(|tx| outbox::any_due(&mut tx.platform(&platform), at)).unwrap();
         assert_eq!([due(NOW), due(later)], [false, true]);
+        let claimed = store.write(move |tx| outbox::claim_due(&mut tx.platform(&platform), later, LEASE, 9)).unwrap();
+        assert_eq!((claimed[0].attempts, claimed[0].refusals), (1, 2));
     }
 
     fn a_job_is_finished_once(database: TestDatabase) {
