@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Sealing,
     /// HMACs of mailed codes.
     Codes,
+    /// HMACs that bind a form to the browser that it was shown in.
+    Forms,
     /// The key id; not a key.
     KeyId,
 }
@@ -25,6 +27,7 @@ impl Purpose {
         match self {
             Self::Sealing => b"keystead sealing v1",
             Self::Codes => b"keystead codes v1",
+            Self::Forms => b"keystead forms v1",
             Self::KeyId => b"keystead key id v1",
         }
     }
