@@ -153,4 +153,38 @@ table! {
     }
 }
 
-allow_tables_to_appear_in_same_query!(tenants, apps, app_secrets, users, sessions);
+table! {
+    access_requests (id) {
+        id -> Text,
+        company -> Text,
+        contact_email -> Text,
+        intended_use -> Text,
+        status -> Text,
+        tenant_id -> Nullable<Text>,
+        app_id -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> BigInt,
+        decided_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    claim_links (owner, app_id) {
+        owner -> Text,
+        app_id -> Text,
+        digest -> Binary,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+allow_tables_to_appear_in_same_query!(
+    tenants,
+    apps,
+    app_secrets,
+    users,
+    sessions,
+    access_requests,
+    claim_links
+);
