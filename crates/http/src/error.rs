@@ -69,7 +69,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         Code::InsufficientScope | Code::AppNotAllowed | Code::TenantSuspended | Code::EmailNotVerified => {
             StatusCode::FORBIDDEN
         }
-        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::NotFound | Code::InvalidLink => StatusCode::NOT_FOUND,
         Code::Conflict => StatusCode::CONFLICT,
         Code::InvalidScope | Code::UnauthorizedClient => StatusCode::BAD_REQUEST,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -10,8 +10,11 @@ mod engine;
 mod error;
 
 pub mod access;
+pub mod access_requests;
 pub mod apps;
+pub mod claims;
 pub mod file_outbox;
+pub mod forms;
 pub mod outbox;
 pub mod sessions;
 pub mod sign_ins;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
-use keystead_storage::{counters, jobs, outbox, registrations, sessions};
+use keystead_storage::{access_requests, claim_links, counters, jobs, outbox, registrations, sessions};
 
 use crate::outbox::{Transport, send_due};
 use crate::{Caller, Engine, Error, Result, sign_ups};
@@ -103,6 +103,8 @@ fn sweep(engine: &Engine) -> Result<()> {
                 registrations::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 sessions::remove_ended(&mut tx, now, SWEEP_BATCH)?,
                 counters::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 outbox::remove_sent(&mut tx, now - SENT_KEPT, SWEEP_BATCH)?,
             ];
             Ok(most.into_iter().max().unwrap_or(0))
