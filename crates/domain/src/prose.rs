@@ -10,6 +10,9 @@ use std::str::FromStr;
 pub struct Prose<const MAX: usize>(String);
 
 impl<const MAX: usize> Prose<MAX> {
+    /// The most characters that it may have.
+    pub const MAX_CHARS: usize = MAX;
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,6 +4,7 @@
 //! by the type that its handlers return.
 
 mod oauth;
+mod page;
 mod problem;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use actix_web::http::StatusCode;
 use keystead_service::{Code, Error, FieldError};
 
 pub(crate) use oauth::OAuthError;
+pub(crate) use page::PageError;
 pub(crate) use problem::Problem;
 
 /// What is wrong with a request before any use case is asked.

@@ -7,6 +7,8 @@ mod credentials;
 mod error;
 mod oauth;
 mod ops;
+mod origin;
+mod pages;
 mod resource;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
         .configure(ops::health::routes)
         .configure(oauth::routes)
         .configure(app::routes)
+        .configure(pages::routes)
         .default_service(to(nothing_here));
 }
 

@@ -29,6 +29,13 @@ pub(crate) struct UserCall<B: Body = ()> {
     pub(crate) engine: Data<Engine>,
 }
 
+/// A call by somebody who proves nothing.
+pub(crate) struct PublicCall<B: Body> {
+    pub(crate) caller: Caller,
+    pub(crate) body: B::Parsed,
+    pub(crate) engine: Data<Engine>,
+}
+
 /// What a request's body is read as.
 pub(crate) trait Body: Sized {
     /// What the handler gets.
@@ -99,6 +106,21 @@ impl<B: Body + 'static> FromRequest for AppCall<B> {
         Box::pin(async move {
             let engine = engine(&request)?;
             let caller = app(&request, &engine).await?;
+            let body = B::read(&request, &mut payload).await?;
+            Ok(Self { caller, body, engine })
+        })
+    }
+}
+
+impl<B: Body + 'static> FromRequest for PublicCall<B> {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let engine = engine(&request)?;
+            let caller = Caller::visitor(credentials::origin(&request));
             let body = B::read(&request, &mut payload).await?;
             Ok(Self { caller, body, engine })
         })

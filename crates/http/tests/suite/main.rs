@@ -2,9 +2,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
+mod access_requests;
 mod app_api;
 mod bad_input;
 mod health;
+mod pages;
 mod token_endpoint;
 
 use keystead_testkit::{Keystead, TestTenant};
