@@ -78,7 +78,13 @@ impl Host {
 
     /// Starts a server on a free port and waits until it listens.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_with(arguments, &[])
+    }
+
+    /// The same, with these settings.
+    pub(crate) fn serve_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
         let mut command = self.command(&[&["serve"], arguments].concat());
+        command.envs(settings.iter().copied());
         command.env("KEYSTEAD_LISTEN", "127.0.0.1:0").env("KEYSTEAD_ADMIN_LISTEN", "127.0.0.1:0");
         Server::start(command)
     }
@@ -102,6 +108,7 @@ pub(crate) fn finish(command: &mut Command, stdin: &str) -> Output {
 /// A running server.
 pub(crate) struct Server {
     child: Child,
+    log: Option<thread::JoinHandle<String>>,
     pub(crate) url: String,
     /// What it had printed when it was ready.
     pub(crate) banner: String,
@@ -127,7 +134,8 @@ impl Server {
         // What is printed next comes in the same write.
         let rest: Vec<_> =
             std::iter::from_fn(|| printed.recv_timeout(Duration::from_millis(200)).ok()).collect();
-        let server = Self { child, url, banner: format!("{first}\n{}", rest.join("\n")) };
+        let banner = format!("{first}\n{}", rest.join("\n"));
+        let server = Self { child, log: Some(log), url, banner };
         let deadline = Instant::now() + Duration::from_secs(10);
         while server.get("/health/ready").is_none_or(|(status, _)| status != 200) {
             assert!(Instant::now() < deadline, "the server is not ready");
@@ -156,6 +164,12 @@ impl Server {
         let mut answer = request.send(body.to_string()).ok()?;
         let text = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), serde_json::from_str(&text).ok()?))
+    }
+
+    /// Ends the server; what it had logged.
+    pub(crate) fn into_log(mut self) -> String {
+        let _ = self.child.kill();
+        self.log.take().unwrap().join().unwrap()
     }
 
     /// Sends a signal by its name, such as `TERM`.
