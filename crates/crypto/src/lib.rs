@@ -5,8 +5,8 @@
 //! of them serves which purpose, with which key and which bytes around it.
 
 pub mod codes;
-pub mod csrf;
 pub mod env;
+pub mod forms;
 pub mod jwt;
 pub mod master_key;
 pub mod passwords;

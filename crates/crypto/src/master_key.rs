@@ -133,8 +133,10 @@ mod tests {
     #[test]
     fn purposes_have_different_keys() {
         let key = MasterKey::generate(&Counting::default());
-        let (a, b) = (key.derive(Purpose::Sealing), key.derive(Purpose::Codes));
-        assert_ne!(a.expose(), b.expose());
-        assert_ne!(a.expose(), &[0; 32]);
+        let purposes = [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::KeyId];
+        let keys = purposes.map(|purpose| *key.derive(purpose).expose());
+        for (at, one) in keys.iter().enumerate() {
+            assert!(keys[at + 1..].iter().all(|other| one != other) && *one != [0; 32]);
+        }
     }
 }

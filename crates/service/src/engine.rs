@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use keystead_crypto::codes::CodeKey;
-use keystead_crypto::csrf::FormKey;
+use keystead_crypto::forms::FormKey;
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::sealing::{Sealed, Sealer};

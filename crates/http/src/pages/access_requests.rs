@@ -76,21 +76,19 @@ fn form(status: StatusCode, visitor: &Visitor, typed: &Typed, errors: &[FieldErr
         (summary(errors))
         form method="post" {
             (visitor.token_field())
-            (field("company", "", errors, |described| html! {
+            (field("company", None, errors, |its| html! {
                 input #company name="company" type="text" required maxlength=(Name::MAX_CHARS)
                     autocomplete="organization" value=(typed.company)
-                    aria-describedby=[described] aria-invalid=[described.map(|_| "true")];
+                    aria-describedby=[its.description] aria-invalid=[its.invalid];
             }))
-            (field("contact_email", "The answer goes to this address.", errors, |described| html! {
+            (field("contact_email", Some("The answer goes to this address."), errors, |its| html! {
                 input #contact_email name="contact_email" type="email" required maxlength="254"
                     autocomplete="email" value=(typed.contact_email)
-                    aria-describedby=(described.unwrap_or("contact_email-hint"))
-                    aria-invalid=[described.map(|_| "true")];
+                    aria-describedby=[its.description] aria-invalid=[its.invalid];
             }))
-            (field("intended_use", "A few sentences are enough; there is room for 2000 characters.", errors, |described| html! {
+            (field("intended_use", Some("A few sentences are enough; there is room for 2000 characters."), errors, |its| html! {
                 textarea #intended_use name="intended_use" required rows="6" maxlength=(IntendedUse::MAX_CHARS)
-                    aria-describedby=(described.unwrap_or("intended_use-hint"))
-                    aria-invalid=[described.map(|_| "true")] {
+                    aria-describedby=[its.description] aria-invalid=[its.invalid] {
                     // A line break right after the tag would be dropped (HTML §13.1.2.5).
                     "\n" (typed.intended_use)
                 }
@@ -102,22 +100,32 @@ fn form(status: StatusCode, visitor: &Visitor, typed: &Typed, errors: &[FieldErr
     page(status, title, content)
 }
 
-/// One field: its label, its hint, what is wrong with it, and the control, which is told the id of
-/// the text that says so.
+/// What a control is told about the texts around it.
+struct Described {
+    /// The ids of its hint and of what is wrong with it.
+    description: Option<String>,
+    invalid: Option<&'static str>,
+}
+
+/// One field: its label, its hint, what is wrong with it, and the control.
 fn field(
     name: &str,
-    hint: &str,
+    hint: Option<&str>,
     errors: &[FieldError],
-    control: impl FnOnce(Option<&str>) -> Markup,
+    control: impl FnOnce(Described) -> Markup,
 ) -> Markup {
-    let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
     let error = errors.iter().find(|error| error.field == name);
+    let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
+    let ids = [hint.map(|_| hint_id.as_str()), error.map(|_| error_id.as_str())];
+    let ids: Vec<_> = ids.into_iter().flatten().collect();
+    let described =
+        Described { description: (!ids.is_empty()).then(|| ids.join(" ")), invalid: error.map(|_| "true") };
     html! {
         div.field {
             label for=(name) { (label(name)) }
-            @if !hint.is_empty() { p.hint #(hint_id) { (hint) } }
+            @if let Some(hint) = hint { p.hint #(hint_id) { (hint) } }
             @if let Some(error) = error { p.wrong #(error_id) { (sentence(&error.message)) } }
-            (control(error.map(|_| error_id.as_str())))
+            (control(described))
         }
     }
 }

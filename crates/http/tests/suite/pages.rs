@@ -1,9 +1,12 @@
 //! Pages, as a browser without JavaScript meets them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keystead_domain::id::AccessRequestId;
 use keystead_service::Caller;
 use keystead_service::access_requests::{self, Terms};
 use keystead_testkit::{Answer, Call, Keystead, both_backends};
+use sha2::{Digest as _, Sha256};
 
 const HOME: &str = "https://id.test";
 const GOOD: &str = "company=Acme&contact_email=ada%40example.com&intended_use=To+sign+in.%0D%0AAnd+out.";
@@ -72,6 +75,12 @@ fn is_page(answer: &Answer, status: u16) -> String {
     }
     assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
     let page = html(answer);
+    let (_, style) = page.split_once("<style>").unwrap();
+    let hash = STANDARD.encode(Sha256::digest(style.split_once("</style>").unwrap().0));
+    assert!(
+        policy.contains(&format!("style-src 'sha256-{hash}';")),
+        "the page's style is the one that is allowed"
+    );
     assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"), "{page}");
     // Nothing is fetched from anywhere, and nothing runs.
     for active in ["<script", " src=", " href=\"http", "url(", " onclick", " style="] {
@@ -139,7 +148,7 @@ both_backends! {
         let page = is_page(&browser.send(&keystead, "/request-access", typed), 422);
         assert!(page.contains("role=\"alert\""), "{page}");
         assert!(page.contains(r#"<p class="wrong" id="contact_email-error">Not an e-mail address.</p>"#), "{page}");
-        assert!(page.contains(r#"aria-describedby="contact_email-error" aria-invalid="true""#), "{page}");
+        assert!(page.contains(r#"aria-describedby="contact_email-hint contact_email-error" aria-invalid="true""#), "{page}");
         assert!(!page.contains("company-error"), "{page}");
         for kept in ["value=\"&lt;b&gt;&quot;Acme&quot;\"", "value=\"nonsense\"", "&lt;/textarea&gt;&lt;script&gt;</textarea>"] {
             assert!(page.contains(kept), "{kept}: {page}");
