@@ -6,6 +6,7 @@
 
 pub mod codes;
 pub mod env;
+pub mod forms;
 pub mod jwt;
 pub mod master_key;
 pub mod passwords;

@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Sealing,
     /// HMACs of mailed codes.
     Codes,
+    /// HMACs that bind a form to the browser that it was shown in.
+    Forms,
     /// The key id; not a key.
     KeyId,
 }
@@ -25,6 +27,7 @@ impl Purpose {
         match self {
             Self::Sealing => b"keystead sealing v1",
             Self::Codes => b"keystead codes v1",
+            Self::Forms => b"keystead forms v1",
             Self::KeyId => b"keystead key id v1",
         }
     }
@@ -130,8 +133,10 @@ mod tests {
     #[test]
     fn purposes_have_different_keys() {
         let key = MasterKey::generate(&Counting::default());
-        let (a, b) = (key.derive(Purpose::Sealing), key.derive(Purpose::Codes));
-        assert_ne!(a.expose(), b.expose());
-        assert_ne!(a.expose(), &[0; 32]);
+        let purposes = [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::KeyId];
+        let keys = purposes.map(|purpose| *key.derive(purpose).expose());
+        for (at, one) in keys.iter().enumerate() {
+            assert!(keys[at + 1..].iter().all(|other| one != other) && *one != [0; 32]);
+        }
     }
 }

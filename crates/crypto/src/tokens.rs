@@ -5,8 +5,8 @@ use keystead_domain::{Env, Secret, TokenDigest};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Characters of a secret: 32 of base62 hold 190 bits.
-const SECRET_LEN: usize = 32;
+/// Characters of a secret after its prefix: 32 of base62 hold 190 bits.
+pub const SECRET_LEN: usize = 32;
 /// Characters of a client id, which is public and must only be unique: 142 bits.
 const CLIENT_ID_LEN: usize = 24;
 

@@ -38,6 +38,8 @@ pub enum Actor {
     App(AppId),
     /// A user.
     User(UserId),
+    /// Somebody who proved nothing, or no more than to hold a one-time link.
+    Visitor,
 }
 
 impl Actor {
@@ -48,13 +50,14 @@ impl Actor {
             Self::System => "system",
             Self::App(_) => "app",
             Self::User(_) => "user",
+            Self::Visitor => "visitor",
         }
     }
 
     /// The actor's id, where it has one.
     pub fn id(self) -> Option<String> {
         match self {
-            Self::Host | Self::System => None,
+            Self::Host | Self::System | Self::Visitor => None,
             Self::App(id) => Some(id.to_string()),
             Self::User(id) => Some(id.to_string()),
         }
@@ -137,4 +140,14 @@ actions! {
     UserDeleted = "user.deleted",
     /// Sessions were ended before their time.
     SessionsRevoked = "session.revoked",
+    /// A request for access was received, or one too many.
+    AccessRequested = "access_request.received",
+    /// A request for access was approved.
+    AccessApproved = "access_request.approved",
+    /// A request for access was rejected.
+    AccessRejected = "access_request.rejected",
+    /// A one-time link to an app's secret was mailed.
+    ClaimLinkIssued = "claim_link.issued",
+    /// A secret was made by whoever had the one-time link.
+    SecretClaimed = "claim_link.claimed",
 }

@@ -54,6 +54,8 @@ kinds! {
     Mail = "mail" => MailId;
     /// A job for the background worker.
     Job = "job" => JobId;
+    /// A request for access.
+    AccessRequest = "req" => AccessRequestId;
 }
 
 /// A UUIDv7 that says in its type what it names.

@@ -4,8 +4,10 @@
 //! Nothing here reads a clock, draws a random number, touches a disk or speaks HTTP. Time and
 //! randomness arrive as arguments (see [`Env`]), so every decision can be tried at any instant.
 
+pub mod access_request;
 pub mod app;
 pub mod audit;
+pub mod claim;
 pub mod email;
 pub mod env;
 pub mod id;
@@ -17,6 +19,7 @@ pub mod oauth;
 pub mod owner;
 pub mod password;
 pub mod policy;
+pub mod prose;
 pub mod rate_limit;
 pub mod registration;
 pub mod second_factor;

@@ -33,6 +33,9 @@ pub const MAILS_HOURLY: Budget = Budget { name: "mails_hourly", max: 5, window: 
 /// Mails to an address, whoever asks.
 pub const MAILS_DAILY: Budget = Budget { name: "mails_daily", max: 20, window: DAY };
 
+/// Access requests that name an address as their contact.
+pub const ACCESS_REQUESTS_DAILY: Budget = Budget { name: "access_requests_daily", max: 3, window: DAY };
+
 impl Budget {
     /// When the window that `now` falls into began.
     pub fn window_start(&self, now: Timestamp) -> Timestamp {

@@ -14,6 +14,7 @@ pub use delivery::{Failure, Next, after_failure};
 pub use sender::{InvalidSender, Sender};
 
 use crate::Secret;
+use crate::access_request::RejectionReason;
 use crate::name::Name;
 
 /// A mail to one address.
@@ -47,6 +48,20 @@ pub enum Mail {
         /// Whose product.
         product: Name,
     },
+    /// A request for access was approved: the one-time link to the app's credentials.
+    AccessApproved {
+        /// The server's public URL.
+        server: String,
+        /// The link.
+        link: Secret<String>,
+    },
+    /// A request for access was rejected.
+    AccessRejected {
+        /// The server's public URL.
+        server: String,
+        /// What the operator wrote.
+        reason: RejectionReason,
+    },
 }
 
 impl Mail {
@@ -58,6 +73,8 @@ impl Mail {
             Self::PasswordChanged { .. } => "password_changed",
             Self::AddressTaken { .. } => "address_taken",
             Self::FailedSignIns { .. } => "failed_sign_ins",
+            Self::AccessApproved { .. } => "access_approved",
+            Self::AccessRejected { .. } => "access_rejected",
         }
     }
 
@@ -69,6 +86,8 @@ impl Mail {
             Self::PasswordChanged { product } => format!("Your password for {product} was changed"),
             Self::AddressTaken { product } => format!("You already have an account at {product}"),
             Self::FailedSignIns { product } => format!("Failed sign-ins to your account at {product}"),
+            Self::AccessApproved { .. } => "Your access was approved".to_owned(),
+            Self::AccessRejected { .. } => "Your request for access was not approved".to_owned(),
         }
     }
 
@@ -118,6 +137,34 @@ impl Mail {
                 )),
                 Block::text("If it was not you, there is nothing to do; nothing has changed."),
             ],
+            Self::AccessApproved { server, link } => vec![
+                Block::text(format!(
+                    "The request for access to {server} that names you as its contact was approved."
+                )),
+                Block::Link {
+                    label: "Get the client id and the client secret of your app",
+                    url: link.clone(),
+                },
+                Block::text(
+                    "The page shows the secret once, after you pressed its button, so have a safe place ready to \
+                     keep it in. The link is good for 72 hours and for one use. Whoever has it gets the secret, so \
+                     pass it on to nobody.",
+                ),
+                Block::text("If you know of no such request, ignore this mail."),
+            ],
+            Self::AccessRejected { server, reason } => {
+                let opening = [
+                    Block::text(format!(
+                        "The request for access to {server} that names you as its contact was not approved."
+                    )),
+                    Block::text("The reason given:"),
+                ];
+                // Each line that the operator wrote stays one.
+                let lines = reason.to_string();
+                let lines = lines.lines().filter(|line| !line.trim().is_empty()).map(Block::text);
+                let closing = [Block::text("If you know of no such request, ignore this mail.")];
+                opening.into_iter().chain(lines).chain(closing).collect()
+            }
         }
     }
 
@@ -173,5 +220,14 @@ mod tests {
                 assert!(!html.expose().contains(word), "{word}: {}", html.expose());
             }
         }
+    }
+
+    #[test]
+    fn a_link_is_in_the_text_and_not_in_the_subject() {
+        let link = "https://id.test/claim/x";
+        let mail =
+            Mail::AccessApproved { server: "https://id.test".to_owned(), link: Secret::new(link.to_owned()) };
+        assert!(mail.text().expose().contains(link));
+        assert!(!mail.subject().contains("claim"));
     }
 }

@@ -21,6 +21,32 @@ pub enum Principal {
     System,
     /// An app with an access token of its own, or with its secret at the token endpoint.
     App(Box<AppPrincipal>),
+    /// Somebody who has proved nothing.
+    Visitor,
+    /// Somebody who holds the one-time link to an app's secret.
+    LinkHolder(Box<LinkHolder>),
+}
+
+/// What a one-time link leads to, as it is now.
+#[derive(Clone, Debug)]
+pub struct LinkHolder {
+    /// The app.
+    pub app: App,
+    /// The tenant that owns it; nothing for an app of the platform.
+    pub tenant: Option<Tenant>,
+}
+
+impl LinkHolder {
+    /// Whether the holder may do `action` to the rows of `owner`: nothing but claim, from the link's own app.
+    fn allow(&self, action: Action, owner: Owner) -> Result<TenantScope, Denied> {
+        if action != Action::ClaimSecret || owner != self.app.owner {
+            return Err(Denied::Forbidden);
+        }
+        if self.tenant.as_ref().is_some_and(|tenant| tenant.status == TenantStatus::Suspended) {
+            return Err(Denied::TenantSuspended);
+        }
+        Ok(TenantScope { owner })
+    }
 }
 
 /// An authenticated app, as it is now.
@@ -91,6 +117,10 @@ pub enum Action {
     ManageApps,
     /// Make and see users.
     ManageUsers,
+    /// Ask for access; what is counted and audited of it is the platform's.
+    RequestAccess,
+    /// Make an app's secret by its one-time link.
+    ClaimSecret,
 }
 
 /// What a principal may want to do with the deployment as a whole.
@@ -98,6 +128,10 @@ pub enum Action {
 pub enum PlatformAction {
     /// Make and see tenants, and find one by its slug.
     ManageTenants,
+    /// Leave a request for access.
+    LeaveAccessRequest,
+    /// See and decide requests for access.
+    DecideAccessRequests,
     /// Send what waits in the outbox, do what waits as a job, forget what has expired.
     RunBackgroundWork,
 }
@@ -138,14 +172,21 @@ impl Principal {
         match self {
             Self::Host | Self::System => Ok(TenantScope { owner }),
             Self::App(app) => app.allow(action, owner),
+            Self::LinkHolder(holder) => holder.allow(action, owner),
+            Self::Visitor if action == Action::RequestAccess && owner == Owner::Platform => {
+                Ok(TenantScope { owner })
+            }
+            Self::Visitor => Err(Denied::Forbidden),
         }
     }
 
     /// Whether the principal may do `action` to the deployment as a whole.
     pub fn allow_platform(&self, action: PlatformAction) -> Result<PlatformScope, Denied> {
         match (self, action) {
-            (Self::Host, _) | (Self::System, PlatformAction::RunBackgroundWork) => Ok(PlatformScope(())),
-            (Self::System | Self::App(_), _) => Err(Denied::Forbidden),
+            (Self::Host, _)
+            | (Self::System, PlatformAction::RunBackgroundWork)
+            | (Self::Visitor, PlatformAction::LeaveAccessRequest) => Ok(PlatformScope(())),
+            (Self::System | Self::App(_) | Self::Visitor | Self::LinkHolder(_), _) => Err(Denied::Forbidden),
         }
     }
 
@@ -155,6 +196,7 @@ impl Principal {
             Self::Host => Actor::Host,
             Self::System => Actor::System,
             Self::App(app) => Actor::App(app.id),
+            Self::Visitor | Self::LinkHolder(_) => Actor::Visitor,
         }
     }
 }
@@ -178,7 +220,9 @@ impl AppPrincipal {
                     return Err(Denied::NotFirstParty);
                 }
             }
-            Action::ManageApps | Action::ManageUsers => return Err(Denied::Forbidden),
+            Action::ManageApps | Action::ManageUsers | Action::RequestAccess | Action::ClaimSecret => {
+                return Err(Denied::Forbidden);
+            }
         }
         Ok(TenantScope { owner })
     }
@@ -195,12 +239,14 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 5] = [
+    const ACTIONS: [Action; 7] = [
         Action::IssueAppToken,
         Action::ReadOwnApp,
         Action::HandleEndUsers,
         Action::ManageApps,
         Action::ManageUsers,
+        Action::RequestAccess,
+        Action::ClaimSecret,
     ];
 
     fn tenant(id: u128, status: TenantStatus) -> Tenant {
@@ -247,17 +293,61 @@ mod tests {
         let suspended = Err(Denied::TenantSuspended);
         #[rustfmt::skip]
         let table = [
-            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden]),
-            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden]),
-            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden]),
-            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden]),
-            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 5]),
+            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden]),
+            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden]),
+            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 7]),
         ];
         for (app, expected) in table {
             for (action, expected) in ACTIONS.into_iter().zip(expected) {
                 assert_eq!(app.allow(action, app.owner()).map(|_| ()), expected, "{action:?} {app:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_visitor_may_ask_for_access_and_nothing_else() {
+        for action in ACTIONS {
+            let allowed = Principal::Visitor.allow(action, Owner::Platform).is_ok();
+            assert_eq!(allowed, action == Action::RequestAccess, "{action:?}");
+            let tenants = Owner::Tenant(Id::from_uuid(Uuid::from_u128(1)));
+            assert_eq!(Principal::Visitor.allow(action, tenants).unwrap_err(), Denied::Forbidden);
+        }
+        for (action, allowed) in [
+            (PlatformAction::ManageTenants, false),
+            (PlatformAction::LeaveAccessRequest, true),
+            (PlatformAction::DecideAccessRequests, false),
+            (PlatformAction::RunBackgroundWork, false),
+        ] {
+            assert_eq!(Principal::Visitor.allow_platform(action).is_ok(), allowed, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_opens_its_own_app_while_the_tenant_is_active() {
+        let holder = |status| {
+            let tenant = tenant(1, status);
+            let app = App {
+                id: Id::from_uuid(Uuid::nil()),
+                client_id: "ksc_x".parse().unwrap(),
+                owner: Owner::Tenant(tenant.id),
+                name: "Web".parse().unwrap(),
+                allowed_scopes: "api".parse().unwrap(),
+                first_party: true,
+                active: true,
+                created_at: Timestamp::from_micros(0),
+            };
+            (app.owner, Principal::LinkHolder(Box::new(LinkHolder { app, tenant: Some(tenant) })))
+        };
+        let (owner, good) = holder(TenantStatus::Active);
+        for action in ACTIONS {
+            assert_eq!(good.allow(action, owner).is_ok(), action == Action::ClaimSecret, "{action:?}");
+            assert_eq!(good.allow(action, Owner::Platform).unwrap_err(), Denied::Forbidden);
+        }
+        assert!(good.allow_platform(PlatformAction::DecideAccessRequests).is_err());
+        let (owner, suspended) = holder(TenantStatus::Suspended);
+        assert_eq!(suspended.allow(Action::ClaimSecret, owner).unwrap_err(), Denied::TenantSuspended);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reading request bodies, and naming what is wrong with them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use futures_core::Stream as _;
 use keystead_domain::Secret;
 use keystead_domain::password::Password;
 use keystead_service::{Error, FieldError};
+use percent_encoding::percent_decode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::Fault;
@@ -69,6 +71,36 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     })?;
     deserializer.end().map_err(|_| malformed())?;
     Ok(value)
+}
+
+/// The most fields that a form of ours is sent with.
+const MAX_FIELDS: usize = 32;
+
+/// Reads a form, strictly: bytes that are not UTF-8 are refused instead of being replaced, and so is
+/// a field that came twice.
+pub(crate) fn form(body: &[u8]) -> Result<Vec<(String, String)>, Fault> {
+    let malformed = |message: &'static str| Fault::Malformed(message.into());
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for pair in body.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
+        let at = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
+        let (name, value) = (&pair[..at], pair.get(at + 1..).unwrap_or_default());
+        let [name, value] = [name, value].map(form_decoded);
+        let not_utf8 = || malformed("The form is not UTF-8.");
+        let (name, value) = name.zip(value).ok_or_else(not_utf8)?;
+        if fields.len() == MAX_FIELDS {
+            return Err(malformed("The form has too many fields."));
+        }
+        if fields.iter().any(|(known, _)| *known == name) {
+            return Err(malformed("A field of the form came more than once."));
+        }
+        fields.push((name, value));
+    }
+    Ok(fields)
+}
+
+fn form_decoded(text: &[u8]) -> Option<String> {
+    let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    percent_decode(&spaced).decode_utf8().map(Cow::into_owned).ok()
 }
 
 /// Collects what is wrong with the fields of a request, so that a caller learns all of it at once.
@@ -148,5 +180,31 @@ impl<A, B> Required for (Option<A>, Option<B>) {
 
     fn present(self) -> Option<(A, B)> {
         self.0.zip(self.1)
+    }
+}
+
+impl<A, B, C> Required for (Option<A>, Option<B>, Option<C>) {
+    type Present = (A, B, C);
+
+    fn present(self) -> Option<(A, B, C)> {
+        Some((self.0?, self.1?, self.2?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it_and_no_other_way() {
+        let read = form(b"a=1+2%2B&b=%C3%A4%0D%0Ax&&c&d==").unwrap();
+        let expected = [("a", "1 2+"), ("b", "\u{e4}\r\nx"), ("c", ""), ("d", "=")];
+        assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        for bad in [&b"a=%ff"[..], b"a=\xff", b"%c3=1", b"a=1&a=1", b"a=1&%61=2"] {
+            assert!(matches!(form(bad), Err(Fault::Malformed(_))), "{bad:?}");
+        }
+        let many: Vec<_> = (0..=MAX_FIELDS).map(|number| number.to_string()).collect();
+        assert!(form(many[1..].join("&").as_bytes()).is_ok());
+        assert!(matches!(form(many.join("&").as_bytes()), Err(Fault::Malformed(_))));
     }
 }

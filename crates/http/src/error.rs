@@ -4,6 +4,7 @@
 //! by the type that its handlers return.
 
 mod oauth;
+mod page;
 mod problem;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use keystead_domain::rate_limit::seconds_until;
 use keystead_service::{Code, Error, FieldError};
 
 pub(crate) use oauth::{OAuthError, OAuthErrorBody};
+pub(crate) use page::PageError;
 pub(crate) use problem::{Problem, ProblemBody};
 
 /// What is wrong with a request before any use case is asked.
@@ -71,7 +73,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         Code::InsufficientScope | Code::AppNotAllowed | Code::TenantSuspended | Code::EmailNotVerified => {
             StatusCode::FORBIDDEN
         }
-        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::NotFound | Code::InvalidLink => StatusCode::NOT_FOUND,
         Code::Conflict => StatusCode::CONFLICT,
         Code::InvalidScope | Code::UnauthorizedClient => StatusCode::BAD_REQUEST,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

@@ -9,6 +9,8 @@ mod limits;
 mod oauth;
 mod openapi;
 mod ops;
+mod origin;
+mod pages;
 mod resource;
 mod telemetry;
 
@@ -29,6 +31,7 @@ pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
         .configure(openapi::routes)
         .configure(oauth::routes)
         .configure(app::routes)
+        .configure(pages::routes)
         .default_service(to(nothing_here));
 }
 

@@ -66,6 +66,19 @@ pub(crate) const fn allow(method: &HttpMethod) -> &'static str {
     }
 }
 
+/// Mounts a page: `GET`, and `POST` of its form. Pages are for people, and not in the OpenAPI document.
+pub(crate) fn page(
+    cfg: &mut ServiceConfig,
+    path: &str,
+    show: Route,
+    submit: Route,
+    refuse: fn(allow: &str) -> HttpResponse,
+) {
+    let routes = vec![(HttpMethod::Get, show), (HttpMethod::Post, submit)];
+    let routes = routes.into_iter().map(|(method, route)| (allow(&method), guarded(route, &method)));
+    serve(cfg, path, routes.collect(), refuse);
+}
+
 /// Mounts endpoints in a scope that has this prefix, or none. `refuse` renders the 405 of the surface.
 pub(crate) fn mount(
     cfg: &mut ServiceConfig,
@@ -78,15 +91,24 @@ pub(crate) fn mount(
         paths.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
     for (path, endpoints) in paths {
-        let methods: Vec<_> = endpoints.iter().map(|endpoint| allow(&endpoint.method)).collect();
-        let methods = methods.join(", ");
-        let mut resource = web::resource(path.strip_prefix(prefix).unwrap_or(&path));
-        for endpoint in endpoints {
-            resource = resource.route(endpoint.route);
-        }
-        cfg.service(resource.default_service(web::to(move |_: HttpRequest| {
-            let response = refuse(&methods);
-            async move { response }
-        })));
+        let routes = endpoints.into_iter().map(|endpoint| (allow(&endpoint.method), endpoint.route));
+        serve(cfg, path.strip_prefix(prefix).unwrap_or(&path), routes.collect(), refuse);
     }
+}
+
+fn serve(
+    cfg: &mut ServiceConfig,
+    path: &str,
+    routes: Vec<(&'static str, Route)>,
+    refuse: fn(allow: &str) -> HttpResponse,
+) {
+    let methods = routes.iter().map(|(allow, _)| *allow).collect::<Vec<_>>().join(", ");
+    let mut resource = web::resource(path);
+    for (_, route) in routes {
+        resource = resource.route(route);
+    }
+    cfg.service(resource.default_service(web::to(move |_: HttpRequest| {
+        let response = refuse(&methods);
+        async move { response }
+    })));
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use keystead_domain::Email;
+use keystead_domain::access_request::{RejectionReason, RequestStatus};
 use keystead_domain::app::ClientId;
+use keystead_domain::id::AccessRequestId;
 use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
 use keystead_domain::slug::Slug;
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     /// Make and see users
     #[command(subcommand)]
     User(User),
+    /// See and decide requests for access
+    #[command(subcommand)]
+    Request(Request),
     /// Read the mails of the `file` transport; mails that were sent by SMTP are not kept
     #[command(subcommand)]
     Mail(Mail),
@@ -224,6 +229,55 @@ pub(crate) enum User {
         #[arg(value_name = "EMAIL|ID")]
         user: String,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Request {
+    /// All requests, the oldest first
+    List {
+        /// Only those of this status: pending, approved, rejected
+        #[arg(long, value_parser = request_status)]
+        status: Option<RequestStatus>,
+    },
+    /// One request
+    Show {
+        /// Its id
+        id: AccessRequestId,
+    },
+    /// Make a tenant and an app for a request, and mail its contact a one-time link to the credentials
+    Approve {
+        /// Its id
+        id: AccessRequestId,
+        /// The tenant's network identity, shown to its apps as entity_hotkey
+        #[arg(long, value_name = "ID")]
+        network_identity: Option<NetworkIdentity>,
+        /// What the app may be given; may be repeated [default: api]
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+        scopes: Vec<Scope>,
+        /// The tenant's plan [default: default_plan]
+        #[arg(long)]
+        plan: Option<PlanName>,
+        /// The tenant's slug [default: made of the company's name]
+        #[arg(long)]
+        slug: Option<Slug>,
+    },
+    /// Turn a request down, and mail its contact why
+    Reject {
+        /// Its id
+        id: AccessRequestId,
+        /// Why, as the contact is told
+        #[arg(long)]
+        reason: RejectionReason,
+    },
+    /// Mail the contact of an approved request a fresh link; the one before it is no good from then on
+    FreshLink {
+        /// Its id
+        id: AccessRequestId,
+    },
+}
+
+fn request_status(text: &str) -> Result<RequestStatus, String> {
+    text.parse().map_err(|_| "must be one of pending, approved, rejected".to_owned())
 }
 
 #[derive(Args)]

@@ -3,6 +3,7 @@
 mod apps;
 mod mails;
 mod owned;
+mod requests;
 mod tenants;
 mod users;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Tenant(command) => tenants::run(&context(&global)?, command),
         Command::App(command) => apps::run(&context(&global)?, command),
         Command::User(command) => users::run(&context(&global)?, command),
+        Command::Request(command) => requests::run(&context(&global)?, command),
         Command::Mail(command) => {
             mails::run(&deployment::load(&global, Vec::new())?.config, format(&global), command)
         }
@@ -40,8 +42,8 @@ const fn format(global: &Global) -> Format {
 
 fn context(global: &Global) -> Result<Context, Failure> {
     let config = deployment::load(global, Vec::new())?.config;
-    // Commands issue no tokens, so the issuer's name does not matter to them.
-    let issuer = config.public_url.clone().unwrap_or_default();
+    // Links in mails lead to the server that is configured.
+    let issuer = deployment::issuer(&config, config.listen);
     Ok(Context { engine: deployment::open_engine(&config, &issuer)?, format: format(global) })
 }
 

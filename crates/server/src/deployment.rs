@@ -1,6 +1,7 @@
 //! From the configuration to an open engine.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +71,20 @@ pub(crate) fn open_engine(config: &Config, issuer: &str) -> Result<Engine, Failu
     let expected = master_key_id(&store)?;
     let master_key = master_key::obtain(&config.data_dir, expected.as_deref())?;
     Ok(Engine::start(store, &master_key, settings(config, issuer)?, Arc::new(SystemEnv))?)
+}
+
+/// The URL that a server which listens at `address` is known by.
+pub(crate) fn issuer(config: &Config, address: SocketAddr) -> String {
+    config.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)))
+}
+
+/// The address to reach a listener by: one that listens everywhere is reached here by loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),
+        other => other,
+    }
 }
 
 /// The folder of the `file` transport.

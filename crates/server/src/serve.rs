@@ -35,7 +35,7 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
 
     let listener = listen(config.listen)?;
     let address = listener.local_addr()?;
-    let issuer = config.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)));
+    let issuer = deployment::issuer(config, address);
     if arguments.insecure_http && config.check_public_url(false).is_err() {
         tracing::warn!(public_url = issuer, "serving plain http to the world, as --insecure-http demands");
     }
@@ -91,15 +91,6 @@ fn admin_listener(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
             Ok(None)
         }
         Err(failure) => Err(failure),
-    }
-}
-
-/// The address to reach a listener by: one that listens everywhere is reached here by loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),
-        other => other,
     }
 }
 

@@ -7,7 +7,7 @@ use keystead_domain::id::{AppId, AppSecretId};
 use keystead_domain::name::Name;
 use keystead_domain::oauth::{Scope, ScopeSet};
 use keystead_domain::policy::{Action, PlatformAction};
-use keystead_domain::{Owner, Secret};
+use keystead_domain::{Owner, Secret, Timestamp};
 use keystead_storage::{apps, audit, locate};
 
 use crate::audit::Refine as _;
@@ -34,6 +34,23 @@ pub struct CreatedApp {
 /// Makes a first-party app with one secret.
 pub fn create(engine: &Engine, caller: &Caller, new: NewApp) -> Result<CreatedApp> {
     let scope = caller.allow(Action::ManageApps, new.owner)?;
+    let (now, env) = (engine.env.now(), &*engine.env);
+    let app = draft(engine, new, now)?;
+    let (client_secret, digest) = tokens::mint(&engine.settings.prefixes.client_secret, env);
+    let secret = AppSecret { id: AppSecretId::mint(now, env), digest, created_at: now, last_used_at: None };
+    let event = engine.event(caller, app.owner, AuditAction::AppCreated, now).on(app.id);
+    let row = app.clone();
+    engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        apps::insert(&mut tenant, &row)?;
+        apps::insert_secret(&mut tenant, &row, &secret)?;
+        audit::insert(&mut tenant, &event)
+    })?;
+    Ok(CreatedApp { app, client_secret })
+}
+
+/// A first-party app to be inserted. Without a secret it cannot authenticate.
+pub(crate) fn draft(engine: &Engine, new: NewApp, now: Timestamp) -> Result<App> {
     if let Some(unknown) = new.scopes.iter().find(|scope| !Scope::GRANTABLE.contains(&scope.as_str())) {
         let known = Scope::GRANTABLE.join(", ");
         let message = format!("has {}, which is none of {known}", unknown.as_str());
@@ -44,12 +61,11 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewApp) -> Result<CreatedAp
     } else {
         new.scopes.into_iter().collect()
     };
-    let (now, env, prefixes) = (engine.env.now(), &*engine.env, &engine.settings.prefixes);
+    let prefix = &engine.settings.prefixes.client_id;
     let client_id: ClientId =
-        tokens::mint_client_id(&prefixes.client_id, env).parse().map_err(Error::internal)?;
-    let (client_secret, digest) = tokens::mint(&prefixes.client_secret, env);
-    let app = App {
-        id: AppId::mint(now, env),
+        tokens::mint_client_id(prefix, &*engine.env).parse().map_err(Error::internal)?;
+    Ok(App {
+        id: AppId::mint(now, &*engine.env),
         client_id,
         owner: new.owner,
         name: new.name,
@@ -57,17 +73,7 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewApp) -> Result<CreatedAp
         first_party: true,
         active: true,
         created_at: now,
-    };
-    let secret = AppSecret { id: AppSecretId::mint(now, env), digest, created_at: now, last_used_at: None };
-    let event = engine.event(caller, new.owner, AuditAction::AppCreated, now).on(app.id);
-    let row = app.clone();
-    engine.store.write(move |tx| {
-        let mut tenant = tx.tenant(&scope);
-        apps::insert(&mut tenant, &row)?;
-        apps::insert_secret(&mut tenant, &row, &secret)?;
-        audit::insert(&mut tenant, &event)
-    })?;
-    Ok(CreatedApp { app, client_secret })
+    })
 }
 
 /// The app with this client id, and its secrets without what they are.

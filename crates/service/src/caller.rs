@@ -39,6 +39,11 @@ impl Caller {
         Self::new(Principal::Host, Origin::default())
     }
 
+    /// Somebody who has proved nothing.
+    pub fn visitor(origin: Origin) -> Self {
+        Self::new(Principal::Visitor, origin)
+    }
+
     /// The server's own background work.
     pub(crate) fn system() -> Self {
         Self::new(Principal::System, Origin::default())
@@ -48,7 +53,9 @@ impl Caller {
     pub fn app(&self) -> Result<&AppPrincipal, Denied> {
         match &self.principal {
             Principal::App(app) => Ok(app),
-            Principal::Host | Principal::System => Err(Denied::Forbidden),
+            Principal::Host | Principal::System | Principal::Visitor | Principal::LinkHolder(_) => {
+                Err(Denied::Forbidden)
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use keystead_crypto::codes::CodeKey;
+use keystead_crypto::forms::FormKey;
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::sealing::{Sealed, Sealer};
@@ -67,6 +68,7 @@ pub struct Engine {
     pub(crate) hasher: Hasher,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) codes: Arc<CodeKey>,
+    pub(crate) forms: FormKey,
     /// The key that signs comes first.
     pub(crate) signing_keys: Vec<SigningKey>,
     pub(crate) work: Bell,
@@ -130,8 +132,9 @@ impl Engine {
             Arc::clone(&env),
         )?;
         let codes = Arc::new(CodeKey::new(master_key));
+        let forms = FormKey::new(master_key);
         let (work, windows) = (Bell::default(), Windows::default());
-        Ok(Self { store, env, settings, hasher, sealer, codes, signing_keys, work, windows })
+        Ok(Self { store, env, settings, hasher, sealer, codes, forms, signing_keys, work, windows })
     }
 
     /// The settings.

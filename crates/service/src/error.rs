@@ -77,6 +77,8 @@ codes! {
     NotFound = "not_found": "There is no such thing.";
     /// Something with this name exists.
     Conflict = "conflict": "This is taken.";
+    /// A one-time link is wrong, expired or spent; which, is not told.
+    InvalidLink = "invalid_link": "The link is wrong, or no longer good.";
     /// RFC 6749 §5.2.
     InvalidClient = "invalid_client": "Client authentication failed";
     /// RFC 6749 §5.2.

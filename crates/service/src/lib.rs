@@ -15,8 +15,11 @@ mod second_factor;
 mod slowdowns;
 
 pub mod access;
+pub mod access_requests;
 pub mod apps;
+pub mod claims;
 pub mod file_outbox;
+pub mod forms;
 pub mod mfa;
 pub mod outbox;
 pub mod passwords;

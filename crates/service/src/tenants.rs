@@ -1,12 +1,12 @@
 //! Making and finding tenants.
 
-use keystead_domain::Owner;
 use keystead_domain::audit::AuditAction;
 use keystead_domain::id::TenantId;
 use keystead_domain::name::Name;
 use keystead_domain::policy::{Action, PlatformAction};
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{NetworkIdentity, PlanName, Tenant, TenantStatus};
+use keystead_domain::{Owner, Timestamp};
 use keystead_storage::{StoreError, UniqueKey, audit, tenants};
 
 use crate::audit::Refine as _;
@@ -32,26 +32,7 @@ const SLUG_ATTEMPTS: usize = 8;
 pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant> {
     let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
     let now = engine.env.now();
-    let derived = Slug::derive(&new.name, "tenant");
-    for attempt in 0..SLUG_ATTEMPTS {
-        let slug = match &new.slug {
-            Some(given) => given.clone(),
-            None if attempt == 0 => derived.clone(),
-            None => {
-                let mut random = [0; 4];
-                engine.env.fill(&mut random);
-                derived.with_suffix(random)
-            }
-        };
-        let tenant = Tenant {
-            id: TenantId::mint(now, &*engine.env),
-            slug,
-            name: new.name.clone(),
-            plan: new.plan.clone().unwrap_or_else(|| engine.settings.default_plan.clone()),
-            status: TenantStatus::Active,
-            entity_hotkey: new.entity_hotkey.clone(),
-            created_at: now,
-        };
+    for tenant in candidates(engine, new, now) {
         let owner = Owner::Tenant(tenant.id);
         let scope = caller.allow(Action::ManageApps, owner)?;
         let event = engine.event(caller, owner, AuditAction::TenantCreated, now).on(tenant.id);
@@ -62,12 +43,46 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant
         });
         match made {
             Ok(()) => return Ok(tenant),
-            Err(StoreError::Taken(UniqueKey::TenantSlug)) if new.slug.is_none() => {}
-            Err(StoreError::Taken(UniqueKey::TenantSlug)) => break,
+            Err(StoreError::Taken(UniqueKey::TenantSlug)) => {}
             Err(other) => return Err(other.into()),
         }
     }
-    Err(Error::of(Code::Conflict).saying("A tenant with this slug exists."))
+    Err(slug_taken())
+}
+
+/// The tenants to try to make, the next one where the slug of the last was taken: one for a given
+/// slug, and for a derived one some more, with suffixes.
+pub(crate) fn candidates(
+    engine: &Engine,
+    new: NewTenant,
+    now: Timestamp,
+) -> impl Iterator<Item = Tenant> + '_ {
+    let attempts = if new.slug.is_some() { 1 } else { SLUG_ATTEMPTS };
+    let first = new.slug.unwrap_or_else(|| Slug::derive(&new.name, "tenant"));
+    let plan = new.plan.unwrap_or_else(|| engine.settings.default_plan.clone());
+    (0..attempts).map(move |attempt| {
+        let slug = if attempt == 0 {
+            first.clone()
+        } else {
+            let mut random = [0; 4];
+            engine.env.fill(&mut random);
+            first.with_suffix(random)
+        };
+        Tenant {
+            id: TenantId::mint(now, &*engine.env),
+            slug,
+            name: new.name.clone(),
+            plan: plan.clone(),
+            status: TenantStatus::Active,
+            entity_hotkey: new.entity_hotkey.clone(),
+            created_at: now,
+        }
+    })
+}
+
+/// That none of the [`candidates`] had a free slug.
+pub(crate) fn slug_taken() -> Error {
+    Error::of(Code::Conflict).saying("A tenant with this slug exists.")
 }
 
 /// The tenant with this slug.

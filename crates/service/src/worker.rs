@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
-use keystead_storage::{counters, jobs, outbox, registrations, reset_codes, sessions, slowdowns as failures};
+use keystead_storage::{
+    access_requests, claim_links, counters, jobs, outbox, registrations, reset_codes, sessions,
+    slowdowns as failures,
+};
 
 use crate::outbox::{Transport, send_due};
 use crate::{Caller, Engine, Error, Result, passwords, sign_ups, slowdowns};
@@ -108,6 +111,8 @@ fn sweep(engine: &Engine) -> Result<()> {
                 reset_codes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 counters::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 failures::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
             ];
             Ok(most.into_iter().max().unwrap_or(0))

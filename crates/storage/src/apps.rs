@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use keystead_domain::Timestamp;
 use keystead_domain::app::{App, AppSecret};
-use keystead_domain::id::AppSecretId;
+use keystead_domain::id::{AppId, AppSecretId};
 
 use crate::row::Reading;
 use crate::schema::{app_secrets, apps};
@@ -67,6 +67,17 @@ pub fn insert_secret(tx: &mut TenantTx<'_>, app: &App, secret: &AppSecret) -> Re
         app_secrets::last_used_at.eq(secret.last_used_at.map(Timestamp::as_micros)),
     );
     on!(tx, |conn| diesel::insert_into(app_secrets::table).values(values).execute(conn))?;
+    Ok(())
+}
+
+/// Removes the secrets of an app that never authenticated it.
+pub fn remove_unused_secrets(tx: &mut TenantTx<'_>, app: AppId) -> Result<(), StoreError> {
+    let of_owner = app_secrets::owner.eq(tx.key());
+    on!(tx, |conn| diesel::delete(app_secrets::table)
+        .filter(of_owner)
+        .filter(app_secrets::app_id.eq(app.to_string()))
+        .filter(app_secrets::last_used_at.is_null())
+        .execute(conn))?;
     Ok(())
 }
 

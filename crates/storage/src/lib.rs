@@ -22,8 +22,10 @@ mod schema;
 mod sqlite;
 mod store;
 
+pub mod access_requests;
 pub mod apps;
 pub mod audit;
+pub mod claim_links;
 pub mod counters;
 pub mod deployment;
 pub mod jobs;

@@ -8,7 +8,7 @@ use keystead_domain::{Timestamp, TokenDigest};
 
 use crate::apps::AppRow;
 use crate::row::Reading;
-use crate::schema::{app_secrets, apps, tenants};
+use crate::schema::{app_secrets, apps, claim_links, tenants};
 use crate::tenants::TenantRow;
 use crate::{StoreError, Tx};
 
@@ -79,6 +79,23 @@ pub fn client(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<LocatedCli
         client.secrets.extend(secret.map(AppSecret::try_from).transpose()?);
     }
     Ok(located)
+}
+
+/// The app that a one-time link leads to while it is good, and the tenant that owns it.
+pub fn claim_link(
+    tx: &mut Tx<'_>,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Result<Option<(App, Option<Tenant>)>, StoreError> {
+    let row: Option<(AppRow, Option<TenantRow>)> = on!(tx, |conn| claim_links::table
+        .inner_join(apps::table.on(apps::owner.eq(claim_links::owner).and(apps::id.eq(claim_links::app_id))))
+        .left_join(tenants::table.on(tenants::id.eq(claim_links::owner)))
+        .filter(claim_links::digest.eq(digest.as_bytes().to_vec()))
+        .filter(claim_links::expires_at.gt(now.as_micros()))
+        .select((AppRow::as_select(), Option::<TenantRow>::as_select()))
+        .first(conn)
+        .optional())?;
+    row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
 }
 
 /// Whether the database answers.

@@ -178,6 +178,22 @@ table! {
 }
 
 table! {
+    access_requests (id) {
+        id -> Text,
+        company -> Text,
+        contact_email -> Text,
+        intended_use -> Text,
+        status -> Text,
+        tenant_id -> Nullable<Text>,
+        app_id -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> BigInt,
+        decided_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
     recovery_codes (directory, user_id, mac) {
         directory -> Text,
         user_id -> Text,
@@ -195,4 +211,23 @@ table! {
     }
 }
 
-allow_tables_to_appear_in_same_query!(tenants, apps, app_secrets, users, sessions, totp);
+table! {
+    claim_links (owner, app_id) {
+        owner -> Text,
+        app_id -> Text,
+        digest -> Binary,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+allow_tables_to_appear_in_same_query!(
+    tenants,
+    apps,
+    app_secrets,
+    users,
+    sessions,
+    totp,
+    access_requests,
+    claim_links
+);

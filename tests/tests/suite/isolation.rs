@@ -1,6 +1,9 @@
 //! A second tenant's app with the first one's users, on every endpoint: it reaches none of them,
 //! and cannot tell that they exist.
 
+use keystead_domain::audit::Origin;
+use keystead_service::access_requests::{self, Terms};
+use keystead_service::{Caller, claims};
 use keystead_testkit::{Keystead, both_backends};
 use serde_json::{Value, json};
 
@@ -76,5 +79,37 @@ both_backends! {
         // And their app is told about their tenant only.
         let app = keystead.get("/v2/apps/me").bearer(&theirs).send().expect(200);
         assert_eq!(app["slug"], "other");
+    }
+
+    fn a_one_time_link_leads_to_its_own_tenants_app_and_leaves_the_others_alone(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let host = Caller::host();
+        let approve = |company: &str, contact: &str| {
+            let body = json!({"company": company, "contact_email": contact, "intended_use": "To sign in."});
+            let answer = keystead.post("/v2/access-requests").json(&body).send().expect(202);
+            let id = answer["request_id"].as_str().unwrap().parse().unwrap();
+            access_requests::approve(&keystead.engine, &host, id, Terms::default()).unwrap();
+            id
+        };
+        let link = |contact: &str| {
+            keystead.deliver();
+            let (_, text) = keystead.mailbox.to(contact).pop().unwrap();
+            text.split_whitespace().find_map(|word| word.strip_prefix("https://id.test/claim/")).unwrap().to_owned()
+        };
+        let claim = |token: &str| claims::redeem(&keystead.engine, &Caller::visitor(Origin::default()), token);
+        approve("Acme", ADA);
+        let other = approve("Other", "bob@example.com");
+        let (mine, theirs) = (link(ADA), link("bob@example.com"));
+
+        let claimed = claim(&theirs).unwrap();
+        let token = keystead.token(claimed.client_id.as_str(), claimed.client_secret.expose());
+        assert_eq!(keystead.get("/v2/apps/me").bearer(&token).send().expect(200)["slug"], "other");
+        // What happens to their link and their secrets does nothing to mine.
+        access_requests::send_fresh_link(&keystead.engine, &host, other).unwrap();
+        claim(&link("bob@example.com")).unwrap();
+        let claimed = claim(&mine).unwrap();
+        let token = keystead.token(claimed.client_id.as_str(), claimed.client_secret.expose());
+        assert_eq!(keystead.get("/v2/apps/me").bearer(&token).send().expect(200)["slug"], "acme");
+        assert!(claim(&mine).is_err());
     }
 }

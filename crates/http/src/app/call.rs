@@ -8,7 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use keystead_service::sessions::{self, SignedIn};
-use keystead_service::{Caller, Engine, Error, access};
+use keystead_service::{Caller, Engine, Error, access, rate_limits};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Fault, Problem};
@@ -25,6 +25,13 @@ pub(crate) struct AppCall<B: Body = ()> {
 pub(crate) struct UserCall<B: Body = ()> {
     pub(crate) caller: Caller,
     pub(crate) signed_in: SignedIn,
+    pub(crate) body: B::Parsed,
+    pub(crate) engine: Data<Engine>,
+}
+
+/// A call by somebody who proves nothing.
+pub(crate) struct PublicCall<B: Body> {
+    pub(crate) caller: Caller,
     pub(crate) body: B::Parsed,
     pub(crate) engine: Data<Engine>,
 }
@@ -104,6 +111,23 @@ impl<B: Body + 'static> FromRequest for AppCall<B> {
         Box::pin(async move {
             let engine = engine(&request)?;
             let caller = app(&request, &engine).await?;
+            let body = B::read(&request, &mut payload).await?;
+            Ok(Self { caller, body, engine })
+        })
+    }
+}
+
+impl<B: Body + 'static> FromRequest for PublicCall<B> {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let engine = engine(&request)?;
+            let arrival = credentials::arrival(&request, &engine);
+            rate_limits::anonymous(&engine, &arrival)?;
+            let caller = Caller::visitor(arrival.origin);
             let body = B::read(&request, &mut payload).await?;
             Ok(Self { caller, body, engine })
         })

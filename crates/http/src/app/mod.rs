@@ -1,6 +1,7 @@
 //! The app API, `/v2`: a tenant's own server acts for itself and for its end users. Errors are
 //! problems (RFC 9457).
 
+mod access_requests;
 mod apps;
 mod call;
 mod mfa;
@@ -15,12 +16,16 @@ use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
+pub(crate) use access_requests::AccessRequestBody;
+pub(crate) use call::JsonBody;
+
 use crate::error::{Fault, Problem};
 use crate::limits;
 use crate::resource::{Endpoint, mount};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let nouns = [
+        access_requests::endpoints(),
         apps::endpoints(),
         sign_ups::endpoints(),
         sign_ins::endpoints(),

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::token;
 
+/// The paths of pages, which the OpenAPI document does not describe.
+const PAGES: [&str; 2] = ["/request-access", "/claim/link_x"];
+
 /// Every path of the OpenAPI document, with what `Allow` says of it.
 fn paths(keystead: &Keystead) -> Vec<(String, String)> {
     let document = keystead.get("/openapi.json").send().expect(200);
@@ -43,7 +46,8 @@ const SESSION_PATHS: [(&str, &str); 7] = [
 both_backends! {
     fn every_other_method_is_405_with_allow(database: TestDatabase) {
         let keystead = Keystead::on(&database);
-        let paths = paths(&keystead);
+        let pages = PAGES.map(|page| (page.to_owned(), "GET, HEAD, POST".to_owned()));
+        let paths: Vec<_> = paths(&keystead).into_iter().chain(pages).collect();
         assert!(paths.len() > 15);
         for (path, allow) in paths {
             for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
@@ -54,12 +58,16 @@ both_backends! {
                     assert_eq!(answer.status, 405, "{method} {path}");
                     let allowed: std::collections::BTreeSet<_> = answer.header("allow").split(", ").collect();
                     assert_eq!(allowed, allow.split(", ").collect(), "{method} {path}");
-                    let media = if path.contains("oauth") || path.contains("jwks") { "application/json" } else { "application/problem+json" };
+                    let media = match path.as_str() {
+                        path if PAGES.contains(&path) => "text/html; charset=utf-8",
+                        path if path.contains("oauth") || path.contains("jwks") => "application/json",
+                        _ => "application/problem+json",
+                    };
                     assert_eq!(answer.header("content-type"), media, "{method} {path}");
                 }
             }
         }
-        for path in ["/", "/v2", "/v2/", "/v2/auth/me/", "/v2/auth/nothing", "/v3", "/v2/../v2/apps/me/x", "/%00"] {
+        for path in ["/", "/v2", "/v2/", "/v2/auth/me/", "/v2/auth/nothing", "/v3", "/v2/../v2/apps/me/x", "/%00", "/claim", "/claim/", "/claim/a/b"] {
             assert_eq!(keystead.get(path).send().problem(404), "not_found", "{path}");
         }
     }
@@ -127,6 +135,33 @@ both_backends! {
             let deep = "[".repeat(50_000);
             assert!((400..500).contains(&post("application/json", deep.as_bytes()).status));
         }
+    }
+
+    fn an_access_request_needs_no_token_and_says_what_is_wrong(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let post = |media: &str, body: &[u8]| keystead.post("/v2/access-requests").body(media, body).send();
+        assert_eq!(post("text/plain", b"{}").problem(415), "unsupported_media_type");
+        assert_eq!(post("application/x-www-form-urlencoded", b"company=Acme").problem(415), "unsupported_media_type");
+        assert_eq!(post("application/json", &[b' '; 70_000]).problem(413), "payload_too_large");
+        for body in [b"".as_slice(), b"{", b"{}x", b"\xff", br#"{"company":"\ud800"}"#] {
+            assert_eq!(post("application/json", body).problem(400), "malformed_request");
+        }
+        for body in ["null", "[]", "{}", r#"{"company":{}}"#, r#"{"company":1,"contact_email":"a@b.example","intended_use":"x"}"#] {
+            assert_eq!(post("application/json", body.as_bytes()).problem(422), "validation_error", "{body}");
+        }
+        let good = json!({"company": "Acme", "contact_email": "ada@example.com", "intended_use": "To sign in."});
+        let long = "x".repeat(10_000);
+        for value in ["", " ", "\0", "a\0b", "\u{1b}[2J", "a\u{85}b", "a\tb", &long] {
+            for field in ["company", "contact_email", "intended_use"] {
+                let mut body = good.clone();
+                body[field] = json!(value);
+                let answer = post("application/json", body.to_string().as_bytes()).expect(422);
+                assert_eq!(answer["errors"].as_array().unwrap().len(), 1, "{field} {value:?}");
+                assert_eq!(answer["errors"][0]["field"], field);
+            }
+        }
+        let requests = keystead_service::access_requests::list(&keystead.engine, &keystead_service::Caller::host(), None);
+        assert!(requests.unwrap().is_empty(), "nothing happened");
     }
 
     fn no_value_is_too_strange(database: TestDatabase) {

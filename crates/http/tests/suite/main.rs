@@ -2,11 +2,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
+mod access_requests;
 mod app_api;
 mod bad_input;
 mod end_users;
 mod health;
 mod openapi;
+mod pages;
 mod rate_limits;
 mod token_endpoint;
 

@@ -12,9 +12,9 @@ use crate::failure::Failure;
 use crate::output::{self, Show};
 
 #[derive(Serialize)]
-struct AppView {
+pub(super) struct AppView {
     app_id: String,
-    client_id: String,
+    pub(super) client_id: String,
     /// Only right after it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,

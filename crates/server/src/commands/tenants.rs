@@ -11,9 +11,9 @@ use crate::failure::Failure;
 use crate::output::{self, Show};
 
 #[derive(Serialize)]
-struct TenantView {
+pub(super) struct TenantView {
     id: String,
-    slug: String,
+    pub(super) slug: String,
     name: String,
     plan: String,
     status: &'static str,

@@ -3,7 +3,7 @@
 use keystead_testkit::both_backends;
 use serde_json::{Value, json};
 
-use crate::process::{Host, tenant_with_app, token};
+use crate::process::{Host, finish, tenant_with_app, token};
 
 const PASSWORD: &str = "correct horse battery staple\n";
 
@@ -109,6 +109,60 @@ both_backends! {
         assert!(text.starts_with("Your code for acme is\n"), "{text}");
         let newest = host.run(&["mail", "show", "--latest", "--json"]).json();
         assert_eq!(newest["to"], "bob@example.com");
+    }
+
+    fn requests(database: TestDatabase) {
+        let host = Host::new(&database);
+        let server = host.serve(&["--public-url", "https://id.example"]);
+        let ids = ["Acme, Inc.", "Other"].map(|company| {
+            let body = json!({"company": company, "contact_email": "ada@example.com", "intended_use": "One.\nstatus  approved"});
+            let (status, answer) = server.post("/v2/access-requests", None, &body).unwrap();
+            assert_eq!((status, &answer["status"]), (202, &json!("pending")));
+            answer["request_id"].as_str().unwrap().to_owned()
+        });
+        let [acme, other] = ids.each_ref().map(String::as_str);
+        let listed = host.run(&["request", "list", "--status", "pending", "--json"]).json();
+        let shown = host.run(&["request", "show", acme, "--json"]).json();
+        assert_eq!((listed.as_array().unwrap().len(), listed.as_array().unwrap().contains(&shown)), (2, true), "{listed}");
+        assert_eq!((&shown["company"], &shown["contact_email"]), (&json!("Acme, Inc."), &json!("ada@example.com")));
+        assert!(shown.get("tenant").is_none() && shown.get("app").is_none());
+        let text = host.run(&["request", "show", acme]).stdout;
+        assert!(text.contains("status        pending\n") && !text.contains("\nstatus  approved"), "{text}");
+
+        let public = |arguments: &[&str]| finish(host.command(arguments).env("KEYSTEAD_PUBLIC_URL", "https://id.example"), "");
+        let approve = ["request", "approve", acme, "--network-identity", "5Grw", "--scope", "api", "--scope", "read", "--plan", "studio", "--slug", "acme", "--json"];
+        let approved = public(&approve);
+        assert!(!approved.stdout.contains("secret") && !approved.stdout.contains("/claim/"), "{}", approved.stdout);
+        let approved = approved.json();
+        assert_eq!((&approved["id"], &approved["status"]), (&json!(acme), &json!("approved")));
+        assert_eq!((&approved["tenant"]["slug"], &approved["tenant"]["plan"], &approved["tenant"]["entity_hotkey"]), (&json!("acme"), &json!("studio"), &json!("5Grw")));
+        assert_eq!(approved["app"]["allowed_scopes"], json!(["api", "read"]));
+        assert_eq!(host.run(&["request", "show", acme, "--json"]).json(), approved);
+        assert_eq!(host.run(&["tenant", "show", "acme", "--json"]).json(), approved["tenant"]);
+        let client_id = approved["app"]["client_id"].as_str().unwrap();
+        assert!(host.run(&["app", "show", client_id, "--json"]).json().get("secrets").is_none());
+        let link = || {
+            let text = host.run(&["mail", "show", "--to", "ada@example.com", "--latest"]).stdout;
+            text.split_whitespace().find(|word| word.starts_with("https://id.example/claim/link_")).unwrap_or_else(|| panic!("{text}")).to_owned()
+        };
+        let first = link();
+        let again = host.run(&approve);
+        assert_eq!((again.code, again.stdout.as_str()), (1, ""));
+        assert!(again.stderr.contains("approved already"), "{}", again.stderr);
+        assert_eq!(public(&["request", "fresh-link", acme, "--json"]).json(), approved);
+        assert_ne!(link(), first);
+
+        let rejected = host.run(&["request", "reject", other, "--reason", "We do not know you.", "--json"]).json();
+        assert_eq!((&rejected["status"], &rejected["reason"]), (&json!("rejected"), &json!("We do not know you.")));
+        let mail = host.run(&["mail", "show", "--latest"]).stdout;
+        assert!(mail.contains("We do not know you."), "{mail}");
+        assert_eq!(host.run(&["request", "list", "--status", "rejected", "--json"]).json(), json!([rejected]));
+        for refused in [&["request", "approve", other][..], &["request", "fresh-link", other], &["request", "show", "req_01h455vb4pex5vsknk084sn02q"]] {
+            assert_eq!(host.run(refused).code, 1, "{refused:?}");
+        }
+        for usage in [&["request", "reject", other][..], &["request", "reject", other, "--reason", " "], &["request", "show", "nonsense"], &["request", "list", "--status", "gone"]] {
+            assert_eq!(host.run(usage).code, 2, "{usage:?}");
+        }
     }
 
     fn migrate(database: TestDatabase) {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod canary;
+mod claims;
 mod commands;
 mod configuration;
 mod durability;

@@ -86,7 +86,13 @@ impl Host {
 
     /// Starts a server on a free port and waits until it listens.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_with(arguments, &[])
+    }
+
+    /// The same, with these settings.
+    pub(crate) fn serve_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
         let mut command = self.command(&[&["serve"], arguments].concat());
+        command.envs(settings.iter().copied());
         command.env("KEYSTEAD_LISTEN", "127.0.0.1:0").env("KEYSTEAD_ADMIN_LISTEN", "127.0.0.1:0");
         self.start(command)
     }

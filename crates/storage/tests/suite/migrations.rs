@@ -17,7 +17,7 @@ both_backends! {
     }
 
     fn several_processes_may_start_at_once(database: TestDatabase) {
-        database.execute("DROP TABLE totp; DROP TABLE recovery_codes; DROP TABLE reset_codes; DROP TABLE sessions; DROP TABLE users; DROP TABLE app_secrets; DROP TABLE apps;
+        database.execute("DROP TABLE claim_links; DROP TABLE access_requests; DROP TABLE totp; DROP TABLE recovery_codes; DROP TABLE reset_codes; DROP TABLE sessions; DROP TABLE users; DROP TABLE app_secrets; DROP TABLE apps;
             DROP TABLE tenants; DROP TABLE registrations; DROP TABLE counters; DROP TABLE outbox; DROP TABLE jobs;
             DROP TABLE signing_keys; DROP TABLE audit_events; DROP TABLE deployment;
             DROP TABLE slowdowns;
