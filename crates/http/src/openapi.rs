@@ -87,6 +87,9 @@ fn complete(operation: &mut Operation, error: &str) {
     add("405", "The path does not have this method; `Allow` lists those that it has");
     add("500", "The server failed; its log has the cause");
     add("503", "The server is too busy or its database is away; `Retry-After`");
+    if operation.request_body.is_some() || operation.security.is_some() {
+        add("429", "Too many requests, or too many failures; `Retry-After`");
+    }
     if operation.request_body.is_some() {
         add("413", "The body has more than 64 KiB");
         add("415", "The body's media type is not read here");
