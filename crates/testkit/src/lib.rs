@@ -18,6 +18,7 @@ mod client;
 mod database;
 mod deployment;
 mod env;
+pub mod generated;
 pub mod postgres;
 pub mod smtp;
 

@@ -1,25 +1,15 @@
 //! The OpenAPI document and its page.
 
+use keystead_testkit::generated::check_file;
 use keystead_testkit::{Keystead, TestDatabase};
 use serde_json::Value;
-
-/// Set to write the snapshot anew, and look at its difference before committing it.
-const UPDATE: &str = "KEYSTEAD_TEST_UPDATE_SNAPSHOTS";
 
 #[test]
 fn the_document_is_as_it_was_reviewed() {
     let keystead = Keystead::on(&TestDatabase::sqlite());
     let document = keystead.get("/openapi.json").send().expect(200);
     let written = serde_json::to_string_pretty(&document).unwrap() + "\n";
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/openapi.json");
-    if std::env::var_os(UPDATE).is_some() {
-        std::fs::write(file, &written).unwrap();
-    }
-    let reviewed = std::fs::read_to_string(file).unwrap();
-    assert!(
-        reviewed == written,
-        "the document has changed: run the test with {UPDATE}=1 and review the difference"
-    );
+    check_file(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/openapi.json"), &written);
 }
 
 #[test]
