@@ -57,6 +57,21 @@ pub struct PasswordPolicy {
     pub min_length: usize,
 }
 
+impl PasswordPolicy {
+    /// The fewest characters of a password that is all that somebody signs in with (NIST SP 800-63B-4
+    /// §3.1.1.2).
+    pub const NIST_MIN_LENGTH: usize = 15;
+
+    /// The same policy, raised to what NIST asks for where it asks for less.
+    #[must_use]
+    pub const fn as_nist_asks(self) -> Self {
+        if self.min_length < Self::NIST_MIN_LENGTH {
+            return Self { min_length: Self::NIST_MIN_LENGTH };
+        }
+        self
+    }
+}
+
 /// Why a password cannot be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
@@ -98,6 +113,12 @@ mod tests {
         assert!(choose("äöüäöüäö").is_ok());
         assert!(choose(&"x".repeat(1024)).is_ok());
         assert_eq!(choose(&"x".repeat(1025)).unwrap_err(), WeakPassword::TooLong);
+    }
+
+    #[test]
+    fn nist_raises_the_least_length_and_never_lowers_it() {
+        let least = |min_length| PasswordPolicy { min_length }.as_nist_asks().min_length;
+        assert_eq!([least(8), least(12), least(15), least(16)], [15, 15, 15, 16]);
     }
 
     #[test]

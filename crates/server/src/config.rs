@@ -7,6 +7,8 @@
 
 mod error;
 mod loaded;
+#[cfg(test)]
+mod reference;
 mod setting;
 mod sources;
 mod url;
@@ -66,8 +68,11 @@ settings! {
         /// The plan of a new tenant
         default_plan: String = "free", one_of!("free", "studio", "agency");
 
-        /// What is logged: a tracing filter such as `info,keystead_http=debug`
+        /// What `serve` logs on stderr: a tracing filter such as `info,keystead_http=debug`
         log: String = "info,actix_server=warn", LINE;
+
+        /// How it is written: `text` for people, `json` for machines, one object a line
+        log_format: String = "text", one_of!("text", "json");
 
         /// The proxies whose word about the client's address is taken: IP addresses and ranges
         trusted_proxies: Vec<Cidr> = "", RANGES;
@@ -79,10 +84,11 @@ settings! {
             /// Lifetime in seconds of an access token that an app gets for itself
             app_access_token_seconds: u64 = 3_600, whole_number!(60..=86_400);
 
-            /// Seconds after which an unused session ends
+            /// Seconds after which an unused session ends; the default is 7 days
             session_idle_seconds: u64 = 604_800, whole_number!(300..=31_536_000);
 
-            /// Seconds after which a session ends even in use; at least `tokens.session_idle_seconds`
+            /// Seconds after which a session ends even in use, at least `tokens.session_idle_seconds`;
+            /// the default is 30 days
             session_absolute_seconds: u64 = 2_592_000, whole_number!(300..=31_536_000);
 
             section prefixes: Prefixes {
@@ -100,6 +106,10 @@ settings! {
         section password: Password where check_argon2_memory {
             /// The fewest characters (code points) of a new password
             min_length: usize = 12, whole_number!(8..=128);
+
+            /// Whose rules a new password follows; with `nist` it has at least 15 characters,
+            /// also where `password.min_length` is less
+            policy: String = "default", one_of!("default", "nist");
 
             /// Memory of one argon2id hash in KiB (`m`); at least 8 for each lane
             memory_kib: u32 = 19_456, whole_number!(8..=4_194_304);

@@ -135,7 +135,7 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             client_secret: tokens.prefixes.client_secret.clone(),
             session: tokens.prefixes.session.clone(),
         },
-        password_policy: PasswordPolicy { min_length: password.min_length },
+        password_policy: password_policy(password),
         password_cost: Argon2Cost::new(password.memory_kib, password.iterations, password.parallelism)
             .map_err(|error| impossible("password", &error))?,
         hashing_threads: if config.hashing.threads == 0 { cores() } else { config.hashing.threads },
@@ -150,6 +150,11 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             trusted: config.trusted_proxies.clone(),
         },
     })
+}
+
+fn password_policy(password: &config::Password) -> PasswordPolicy {
+    let chosen = PasswordPolicy { min_length: password.min_length };
+    if password.policy == "nist" { chosen.as_nist_asks() } else { chosen }
 }
 
 fn rate_limits(limits: &config::RateLimits) -> Option<RateLimits> {

@@ -5,6 +5,8 @@
 pub struct Setting {
     /// Its name in `keystead.toml`, sections included: `tokens.prefixes.client_id`.
     pub key: &'static str,
+    /// The type that it has in `keystead.toml`.
+    pub toml_type: &'static str,
     /// What is in force when nobody sets it, written as in an environment variable.
     pub default: Option<&'static str>,
     /// Whether its value may hold a credential, and is then printed masked or not at all.
@@ -65,6 +67,7 @@ macro_rules! settings {
                 #[doc = concat!("The setting `", $prefix, stringify!($name), "`.")]
                 pub const $name: Setting = Setting {
                     key: concat!($prefix, stringify!($name)),
+                    toml_type: <$type as Value>::TOML_TYPE,
                     default: settings!(@default $($default)?),
                     secret: <$type as Value>::SECRET,
                     what: concat!($($what),+).trim_ascii(),

@@ -67,3 +67,36 @@ fn a_file_that_was_named_must_be_there() {
     let (_database, host) = host();
     assert_eq!(host.run(&["config", "show", "--config", "missing.toml"]).code, 1);
 }
+
+#[test]
+fn a_log_for_machines_is_one_object_a_line() {
+    let (_database, host) = host();
+    let server = host.serve_with(&[], &[("KEYSTEAD_LOG_FORMAT", "json")]);
+    assert_eq!(server.get("/nothing").unwrap().0, 404);
+    let log = server.stop();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let answered = lines.iter().find(|line| line["message"] == "answered" && line["status"] == 404).unwrap();
+    assert_eq!(answered["level"], "INFO");
+    assert_eq!(answered["method"], "GET");
+    assert!(answered["request"].as_str().is_some_and(|id| id.len() == 16), "{answered}");
+    assert!(answered["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{answered}");
+}
+
+#[test]
+fn nist_asks_for_longer_passwords() {
+    let (_database, mut host) = host();
+    host.run(&["tenant", "create", "--name", "Acme", "--json"]).json();
+    let create = |host: &Host, email: &str| {
+        let arguments = ["user", "create", "--tenant", "acme", "--email", email, "--password-stdin"];
+        host.run_with(&arguments, "fourteen chars\n")
+    };
+    assert_eq!(create(&host, "ada@example.com").code, 0);
+    host.set("KEYSTEAD_PASSWORD__POLICY", "nist");
+    let refused = create(&host, "bob@example.com");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("must have at least 15 characters"), "{refused:?}");
+    host.set("KEYSTEAD_PASSWORD__POLICY", "strict");
+    let unknown = create(&host, "bob@example.com");
+    assert!(unknown.stderr.contains("`password.policy`"), "{unknown:?}");
+}
