@@ -6,6 +6,8 @@
 mod oauth;
 mod page;
 mod problem;
+#[cfg(test)]
+mod reference;
 
 use std::borrow::Cow;
 

@@ -33,10 +33,10 @@ pub struct FieldError {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal: $public:literal;)*) => {
-        /// The stable codes, each documented in `docs/http-status.md`.
+    ($($(#[doc = $when:literal])+ $name:ident = $word:literal: $public:literal;)*) => {
+        /// The stable codes. The tables of `docs/http-status.md` are made from them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum Code { $($(#[doc = $when])+ $name,)* }
 
         impl Code {
             /// Every code.
@@ -47,6 +47,11 @@ macro_rules! codes {
                 match self { $(Self::$name => $word,)* }
             }
 
+            /// When it is the answer: the documentation of the code, for that of the surfaces.
+            pub const fn when(self) -> &'static str {
+                match self { $(Self::$name => concat!($($when),+).trim_ascii(),)* }
+            }
+
             const fn public(self) -> &'static str {
                 match self { $(Self::$name => $public,)* }
             }
@@ -55,39 +60,43 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Fields are missing or wrong; they are listed.
+    /// Right syntax, wrong content: `errors` names each field.
     ValidationError = "validation_error": "Some fields are missing or wrong.";
-    /// A mailed code is wrong, expired, spent or tried out; which, is not told.
+    /// The code (mailed, of an authenticator app, or a recovery code) is wrong, expired, spent, tried out,
+    /// or no code at all; which, is not told.
     InvalidCode = "invalid_code": "The code is wrong or no longer valid.";
-    /// No good access token of an app.
+    /// No access token of an app, or one that is wrong, expired, of a disabled app, or meant for another
+    /// server.
     InvalidToken = "invalid_token": "The access token is missing, invalid or expired.";
-    /// No good session of the app's directory.
+    /// No `X-Session-Token`, or one that is wrong, expired, ended, of a locked user or of another tenant.
     InvalidSession = "invalid_session": "The session is missing, invalid or expired.";
-    /// The address or the password is wrong; which, is not told.
+    /// At login: the address, the password or the code of the second factor is wrong, or the user is
+    /// locked; which, is not told. Elsewhere: the current password is wrong.
     InvalidCredentials = "invalid_credentials": "The e-mail address or the password is wrong.";
-    /// The token lacks a scope.
+    /// The access token lacks the scope `api`, or the app may no longer have it.
     InsufficientScope = "insufficient_scope": "The access token lacks the scope that this needs.";
-    /// Only first-party apps of a tenant may handle its end users.
+    /// The app is not a first-party app of a tenant, so it may not handle end users.
     AppNotAllowed = "app_not_allowed": "This app may not do this.";
-    /// The tenant is suspended.
+    /// The tenant that owns the app is suspended.
     TenantSuspended = "tenant_suspended": "The tenant is suspended.";
-    /// The password was right, but the address is not confirmed.
+    /// At login: the password was right, of a user or of the newest sign-up, but the address is not
+    /// confirmed.
     EmailNotVerified = "email_not_verified": "The e-mail address has not been verified.";
-    /// There is no such thing.
+    /// There is no such thing, or it is another's.
     NotFound = "not_found": "There is no such thing.";
-    /// Something with this name exists.
+    /// Something with this name exists, or it is decided already, or its address got all its mails for now.
     Conflict = "conflict": "This is taken.";
     /// A one-time link is wrong, expired or spent; which, is not told.
     InvalidLink = "invalid_link": "The link is wrong, or no longer good.";
-    /// RFC 6749 §5.2.
+    /// No client credentials, or wrong ones, or of a disabled app; which, is not told.
     InvalidClient = "invalid_client": "Client authentication failed";
-    /// RFC 6749 §5.2.
+    /// A scope is malformed, or more than the app may have.
     InvalidScope = "invalid_scope": "The scope is unknown, malformed, or more than this client may have";
-    /// RFC 6749 §5.2.
+    /// The tenant that owns the app is suspended.
     UnauthorizedClient = "unauthorized_client": "The tenant of this client is suspended";
-    /// Too many requests, or too many failures; when to try again is told.
+    /// Too many requests, or too many failed sign-ins or codes for the address; `Retry-After`.
     RateLimited = "rate_limited": "Too many requests or failed tries. Try again later.";
-    /// The database is away, or too much waits.
+    /// Too many passwords wait to be hashed, or the database is away or too busy; `Retry-After`.
     Unavailable = "unavailable": "The server is too busy, or its database is away. Try again in a moment.";
     /// Our fault; the log has the cause.
     Internal = "internal": "The server failed. Its log has the cause.";

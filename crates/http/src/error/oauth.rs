@@ -57,7 +57,7 @@ impl OAuthError {
         Self::from(Fault::Method { allow: allow.to_owned() }).error_response()
     }
 
-    fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         let code = match &self.0 {
             Cause::Protocol(code, _) => *code,
             Cause::Request(Fault::NoCredential) => OAuthErrorCode::InvalidClient,

@@ -62,7 +62,7 @@ impl std::fmt::Display for Problem {
 }
 
 impl Problem {
-    const fn code(&self) -> &'static str {
+    pub(super) const fn code(&self) -> &'static str {
         match self {
             Self::Service(error) => error.code().as_str(),
             Self::Request(fault) => match fault {
