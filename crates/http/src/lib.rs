@@ -19,10 +19,11 @@ use std::sync::Arc;
 use actix_web::web::{Data, ServiceConfig, block, to};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use keystead_service::{Engine, Error, Result};
+use tracing::Span;
 
 use crate::error::{Fault, Problem};
 
-pub use crate::telemetry::{Metrics, observe};
+pub use crate::telemetry::{Metrics, known_method, observe};
 
 /// Every surface, on the port that the world talks to.
 pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
@@ -55,8 +56,9 @@ async fn run<T: Send + 'static>(
     engine: &Data<Engine>,
     f: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let engine = Arc::clone(engine);
-    match block(move || f(&engine)).await {
+    // What happens on the other thread belongs to the request's span, where there is one.
+    let (engine, span) = (Arc::clone(engine), Span::current());
+    match block(move || span.in_scope(|| f(&engine))).await {
         Ok(result) => result,
         // The thread pool is gone, or the closure panicked; the panic's own message is in the log.
         Err(error) => Err(Error::internal(error)),

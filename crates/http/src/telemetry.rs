@@ -17,6 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tracing::Span;
 
 #[derive(Clone, Hash, PartialEq, Eq, Debug, EncodeLabelSet)]
 struct Answered {
@@ -63,7 +64,7 @@ impl Metrics {
 }
 
 /// Methods are a small closed set here, so that nobody can make figures without end.
-fn known_method(method: &str) -> &'static str {
+pub fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
 }
@@ -90,6 +91,7 @@ pub async fn observe(
         metrics.requests.get_or_create(&Answered { method, path: path.clone(), status }).inc();
     }
     let id = id.unwrap_or_default();
+    Span::current().record("keystead.request_id", &*id);
     tracing::info!(
         request = id,
         method,

@@ -25,15 +25,15 @@ pub use self::error::{ConfigError, ConfigErrors, InsecurePublicUrl, Warning};
 pub use self::loaded::{Loaded, Shown};
 pub use self::setting::Setting;
 pub use self::sources::{ConfigFile, DEFAULT_FILE, HANDLED_ELSEWHERE, Source};
-pub use self::values::{Database, Mail};
+pub use self::values::{Database, Mail, Ratio};
 
 use self::setting::settings;
 use self::sources::Reader;
 pub(crate) use self::url::host_name;
 use self::url::is_loopback;
 use self::values::{
-    ADDRESS, DATABASE, HEADER, LINE, MAIL, MAILBOX, PATH, PREFIX, QUOTA, RANGES, Rule, SWITCH, URL, Value,
-    one_of, whole_number,
+    ADDRESS, DATABASE, HEADER, LINE, MAIL, MAILBOX, PATH, PREFIX, QUOTA, RANGES, RATIO, Rule, SWITCH, URL,
+    Value, one_of, whole_number,
 };
 
 settings! {
@@ -159,6 +159,18 @@ settings! {
 
             /// Failed sign-ins and codes of one e-mail address before each further one delays the next
             free_failures: u32 = 5, whole_number!(1..=100);
+        }
+
+        section telemetry: Telemetry {
+            /// The base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as
+            /// http://127.0.0.1:4318; when unset, nothing is traced
+            otlp_endpoint: Option<String>, URL;
+
+            /// What the server is called in traces
+            service_name: String = "keystead", LINE;
+
+            /// The part of the requests that is traced, of those that do not belong to a trace already
+            sample_ratio: Ratio = "1", RATIO;
         }
     }
 }

@@ -10,6 +10,7 @@ mod failure;
 mod master_key;
 mod output;
 mod serve;
+mod telemetry;
 
 use std::process::ExitCode;
 

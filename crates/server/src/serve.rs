@@ -1,23 +1,21 @@
 //! `keystead serve`: listens, works in the background, stops cleanly.
 
-use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use keystead_http::Metrics;
 use keystead_service::Engine;
 use keystead_service::outbox::Transport;
 use keystead_service::worker::{self, Stop};
-use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Global, Serve};
 use crate::config::{Config, Loaded, Mail, RateLimits, Source};
 use crate::failure::Failure;
-use crate::{demo, deployment, output};
+use crate::{demo, deployment, output, telemetry};
 
 /// How long requests in flight may take once the server was told to stop, in seconds.
 const GRACE: u64 = 30;
@@ -27,7 +25,7 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
     let flags = flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     let loaded = deployment::load(global, flags)?;
     let config = &loaded.config;
-    start_logging(config)?;
+    let telemetry = telemetry::start(config)?;
     config.check_public_url(arguments.insecure_http).map_err(|error| Failure::new(error.to_string()))?;
     if arguments.demo && !config.is_local() {
         return Err(Failure::new("--demo is for trying things out: public_url must be loopback"));
@@ -62,20 +60,9 @@ pub(crate) fn serve(global: &Global, arguments: Serve) -> Result<(), Failure> {
     }
     output::text(&banner)?;
 
-    run(&engine, transport, listener, admin)
-}
-
-/// Logs go to stderr; stdout is for what a command answers.
-fn start_logging(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| Failure::new(format!("{}: {error}", Config::log.key)))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if config.log_format == "json" {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-    } else {
-        lines.with_ansi(std::io::stderr().is_terminal()).init();
-    }
-    Ok(())
+    let served = run(&engine, transport, listener, admin, telemetry.is_tracing());
+    telemetry.stop();
+    served
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -101,6 +88,7 @@ fn run(
     transport: Box<dyn Transport>,
     listener: TcpListener,
     admin: Option<TcpListener>,
+    tracing: bool,
 ) -> Result<(), Failure> {
     let stop = Arc::new(Stop::default());
     let worker = {
@@ -132,6 +120,7 @@ fn run(
             App::new()
                 .app_data(metrics.clone())
                 .wrap(from_fn(keystead_http::observe))
+                .wrap(Condition::new(tracing, from_fn(telemetry::trace)))
                 .configure(|cfg| keystead_http::configure(cfg, data.clone()))
         })
         .listen(listener)?

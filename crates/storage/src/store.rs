@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tracing::span::EnteredSpan;
+
 use crate::connection::{Connection, Tx};
 use crate::error::StoreError;
 use crate::pool::Pool;
@@ -79,6 +81,7 @@ impl Store {
 
     /// Runs `f` on one state of the database. It cannot write.
     pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let _span = self.span("read");
         let pool = match &self.backend {
             Backend::Sqlite { readers, .. } => readers,
             Backend::Postgres { pool } => pool,
@@ -95,6 +98,7 @@ impl Store {
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let _span = self.span("write");
         match &self.backend {
             Backend::Sqlite { path, writer, .. } => {
                 // A panic in an earlier transaction was caught and rolled back.
@@ -109,6 +113,17 @@ impl Store {
             }
             Backend::Postgres { pool } => pooled(pool, dialect::begin_write, f),
         }
+    }
+
+    /// What traces show of a transaction: how long it took, the wait for its turn included. Nothing of
+    /// what it does.
+    fn span(&self, name: &'static str) -> EnteredSpan {
+        let system = match self.backend {
+            Backend::Sqlite { .. } => "sqlite",
+            Backend::Postgres { .. } => "postgresql",
+        };
+        tracing::trace_span!(target: "keystead::trace", "transaction", otel.name = name, db.system.name = system)
+            .entered()
     }
 }
 

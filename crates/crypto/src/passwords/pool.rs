@@ -82,7 +82,9 @@ impl Hasher {
         self.ask(|reply| Job::Verify(password, stored, reply))
     }
 
+    /// What is waited for here is most of a sign-in, so traces show it.
     fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, NotArgon2id>>) -> Job) -> Result<T, HashingError> {
+        let _span = tracing::trace_span!(target: "keystead::trace", "password hash").entered();
         let (reply, answer) = sync_channel(1);
         self.queue.try_send(job(reply)).map_err(|refused| match refused {
             TrySendError::Full(_) => HashingError::Busy(Busy),

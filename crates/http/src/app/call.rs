@@ -95,6 +95,9 @@ async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Pro
     let end_user_ip = credentials::end_user_ip(request);
     arrival.end_user_ip = end_user_ip.as_ref().ok().copied().flatten();
     let caller = run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?;
+    if let Ok(app) = caller.app() {
+        tracing::Span::current().record("keystead.client_id", tracing::field::display(&app.client_id));
+    }
     // A stranger does not learn that this is read.
     end_user_ip?;
     Ok(caller)

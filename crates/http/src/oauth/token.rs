@@ -75,8 +75,10 @@ async fn token(
     let client = client(basic, parameters.client_id, parameters.client_secret)?;
     let (client_id, client_secret) = client.ok_or_else(|| tokens::refuse(&engine, &arrival))?;
     let scope = scope.map_err(|_| Error::of(Code::InvalidScope))?;
+    let named = client_id.clone();
     let request = ClientCredentials { client_id, client_secret, scope };
     let issued = run(&engine, move |engine| tokens::exchange(engine, &arrival, request)).await?;
+    tracing::Span::current().record("keystead.client_id", tracing::field::display(&named));
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))

@@ -191,7 +191,9 @@ impl Reader {
     pub(super) fn read<T: Value>(&mut self, setting: &Setting, rule: Rule<T>) -> Option<T> {
         let mut in_force = T::unset();
         for given in self.given.get(setting.key)? {
-            let mistyped = given.toml_type.filter(|&found| found != T::TOML_TYPE);
+            // A whole number is written without a point also where others are allowed.
+            let fits = |found| found == T::TOML_TYPE || (found == "integer" && T::TOML_TYPE == "float");
+            let mistyped = given.toml_type.filter(|&found| !fits(found));
             in_force = if mistyped.is_none() { (rule.parse)(&given.text) } else { None };
             if in_force.is_none() {
                 let found = match mistyped {
@@ -270,6 +272,7 @@ fn text_of(value: &DeValue<'_>) -> String {
             Ok(number) => number.to_string(),
             Err(_) => digits.to_string(),
         },
+        DeValue::Float(digits) => digits.as_str().to_owned(),
         DeValue::Boolean(value) => value.to_string(),
         DeValue::Array(values) => {
             let texts: Vec<_> = values

@@ -75,6 +75,25 @@ impl Value for Vec<Cidr> {
     }
 }
 
+/// A part of a whole, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio(u32);
+
+impl Ratio {
+    /// As a number from 0 to 1.
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
+}
+
+impl Value for Ratio {
+    const TOML_TYPE: &'static str = "float";
+
+    fn show(&self) -> Option<String> {
+        Some(self.as_f64().to_string())
+    }
+}
+
 impl Value for Quota {
     fn show(&self) -> Option<String> {
         Some(self.to_string())
@@ -244,6 +263,15 @@ pub(super) const LINE: Rule<String> =
 
 pub(super) const SWITCH: Rule<bool> = Rule { accepts: "true or false", parse: |text| text.parse().ok() };
 
+pub(super) const RATIO: Rule<Ratio> = Rule {
+    accepts: "a number from 0 to 1 such as 0.05",
+    parse: |text| {
+        let number: f64 = text.parse().ok()?;
+        // The range leaves out what is no number, so the conversion is exact to a millionth.
+        (0.0..=1.0).contains(&number).then(|| Ratio((number * 1e6).round() as u32))
+    },
+};
+
 pub(super) const RANGES: Rule<Vec<Cidr>> = Rule {
     accepts: "IP addresses and ranges such as 10.0.0.0/8, separated by commas",
     parse: |text| match text.trim() {
@@ -365,6 +393,18 @@ mod tests {
         let plan = one_of!("free", "studio");
         assert_eq!(plan.accepts, "one of free, studio");
         assert!(accepts(&plan, "studio") && !accepts(&plan, "Studio") && !accepts(&plan, ""));
+    }
+
+    #[test]
+    fn a_ratio_is_part_of_a_whole() {
+        let shown = |text| (RATIO.parse)(text).and_then(|ratio| ratio.show());
+        for (text, expected) in [("0", "0"), ("1", "1"), ("1.0", "1"), ("0.05", "0.05"), ("1e-6", "0.000001")]
+        {
+            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "-0.1", "1.01", "nan", "inf", "5%", "half"] {
+            assert_eq!(shown(text), None, "{text}");
+        }
     }
 
     #[test]

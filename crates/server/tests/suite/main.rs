@@ -4,6 +4,7 @@
 
 mod canary;
 mod claims;
+mod collector;
 mod commands;
 mod configuration;
 mod durability;
@@ -12,3 +13,4 @@ mod limits;
 mod process;
 mod quickstart;
 mod smtp;
+mod traces;
