@@ -29,6 +29,15 @@ pub(crate) fn begin_read(connection: &mut Connection) -> QueryResult<()> {
     }
 }
 
+/// Begins a part of the open transaction that can be rolled back by itself; [`commit`] and
+/// [`rollback`] then end that part.
+pub(crate) fn begin_savepoint(connection: &mut Connection) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(conn) => AnsiTransactionManager::begin_transaction(&mut **conn),
+        Connection::Postgres(conn) => postgres::savepoint(conn),
+    }
+}
+
 pub(crate) fn commit(connection: &mut Connection) -> QueryResult<()> {
     match connection {
         Connection::Sqlite(conn) => AnsiTransactionManager::commit_transaction(&mut **conn),

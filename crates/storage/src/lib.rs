@@ -21,6 +21,7 @@ mod row;
 mod schema;
 mod sqlite;
 mod store;
+mod writer;
 
 pub mod access_requests;
 pub mod apps;

@@ -146,6 +146,10 @@ pub(crate) fn begin(conn: &mut PgConnection, sql: &str) -> QueryResult<()> {
     RUNTIME.block_on(AnsiTransactionManager::begin_transaction_sql(&mut **conn, sql))
 }
 
+pub(crate) fn savepoint(conn: &mut PgConnection) -> QueryResult<()> {
+    <PgConnection as DieselConnection>::TransactionManager::begin_transaction(conn)
+}
+
 pub(crate) fn commit(conn: &mut PgConnection) -> QueryResult<()> {
     <PgConnection as DieselConnection>::TransactionManager::commit_transaction(conn)
 }

@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tracing::span::EnteredSpan;
 use crate::connection::{Connection, Tx};
 use crate::error::StoreError;
 use crate::pool::Pool;
+use crate::writer::Writer;
 use crate::{dialect, migrations, postgres, sqlite};
 
 /// Which database.
@@ -28,10 +28,10 @@ pub struct Store {
 }
 
 enum Backend {
-    /// SQLite has one writer at a time, so there is one connection that writes.
+    /// SQLite has one writer at a time, so there is one thread that writes.
     Sqlite {
         path: PathBuf,
-        writer: Mutex<Connection>,
+        writer: Writer,
         readers: Pool<Connection>,
     },
     Postgres {
@@ -48,7 +48,7 @@ impl Store {
     pub fn open(database: &Database, connections: usize) -> Result<Self, StoreError> {
         let backend = match database {
             Database::Sqlite(path) => {
-                let writer = Mutex::new(sqlite::open_writer(path)?);
+                let writer = Writer::start(path, PATIENCE)?;
                 let cores = thread::available_parallelism().map_or(1, usize::from);
                 let readers_path = path.clone();
                 let readers = Pool::new(2 * cores, PATIENCE, move || sqlite::open_reader(&readers_path));
@@ -67,9 +67,7 @@ impl Store {
     /// version made is refused.
     pub fn migrate(&self) -> Result<usize, StoreError> {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => {
-                migrations::run(&mut writer.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+            Backend::Sqlite { path, .. } => migrations::run(&mut sqlite::open_writer(path)?),
             Backend::Postgres { pool } => {
                 let mut connection = pool.take()?;
                 let result = migrations::run(&mut connection);
@@ -92,25 +90,15 @@ impl Store {
     /// Runs `f` in a transaction. When this returns `Ok`, all that `f` wrote is durable; when it
     /// returns `Err`, or `f` does, nothing was written.
     ///
-    /// `f` owns what it needs, because it may run on another thread, and should be short: others
-    /// wait for it. Hash, sign and call out before or after.
+    /// `f` owns what it needs, because it runs on another thread on SQLite, and should be short:
+    /// others wait for it. Hash, sign and call out before or after; never write from within it.
     pub fn write<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let _span = self.span("write");
         match &self.backend {
-            Backend::Sqlite { path, writer, .. } => {
-                // A panic in an earlier transaction was caught and rolled back.
-                let mut connection = writer.lock().unwrap_or_else(PoisonError::into_inner);
-                dialect::begin_write(&mut connection)?;
-                finish(&mut connection, f).or_else(|failed| {
-                    if !failed.usable {
-                        *connection = sqlite::open_writer(path)?;
-                    }
-                    Err(failed.error)
-                })
-            }
+            Backend::Sqlite { writer, .. } => writer.write(f),
             Backend::Postgres { pool } => pooled(pool, dialect::begin_write, f),
         }
     }
