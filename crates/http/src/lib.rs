@@ -23,6 +23,7 @@ use tracing::Span;
 
 use crate::error::{Fault, Problem};
 
+pub use crate::pages::PAGES;
 pub use crate::telemetry::{Metrics, known_method, observe};
 
 /// Every surface, on the port that the world talks to.

@@ -14,6 +14,8 @@ use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::{RefOr, Schema};
 
+use crate::pages::PagePath;
+
 /// One method of one path: its handler and its description.
 pub(crate) struct Endpoint {
     pub(crate) path: String,
@@ -69,14 +71,14 @@ pub(crate) const fn allow(method: &HttpMethod) -> &'static str {
 /// Mounts a page: `GET`, and `POST` of its form. Pages are for people, and not in the OpenAPI document.
 pub(crate) fn page(
     cfg: &mut ServiceConfig,
-    path: &str,
+    path: PagePath,
     show: Route,
     submit: Route,
     refuse: fn(allow: &str) -> HttpResponse,
 ) {
     let routes = vec![(HttpMethod::Get, show), (HttpMethod::Post, submit)];
     let routes = routes.into_iter().map(|(method, route)| (allow(&method), guarded(route, &method)));
-    serve(cfg, path, routes.collect(), refuse);
+    serve(cfg, path.as_str(), routes.collect(), refuse);
 }
 
 /// Mounts endpoints in a scope that has this prefix, or none. `refuse` renders the 405 of the surface.

@@ -108,6 +108,34 @@ impl TestDatabase {
         }
     }
 
+    /// The names of all tables.
+    pub fn tables(&self) -> Vec<String> {
+        let names = match &self.database {
+            Database::Sqlite(path) => {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy())
+                    .unwrap_or_else(|error| panic!("{error}"));
+                let row: TextRow = sql_query(
+                    "SELECT group_concat(name, char(10)) AS text FROM sqlite_schema WHERE type = 'table'",
+                )
+                .get_result(&mut conn)
+                .unwrap_or_else(|error| panic!("{error}"));
+                row.text.unwrap_or_default()
+            }
+            Database::Postgres(url) => {
+                query(url, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+            }
+        };
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// The file of a SQLite database, which has others beside it while it is in use.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &self.database {
+            Database::Sqlite(path) => Some(path),
+            Database::Postgres(_) => None,
+        }
+    }
+
     /// A folder of the test's own.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()

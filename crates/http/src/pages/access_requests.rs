@@ -9,7 +9,7 @@ use keystead_service::{Code, Error, FieldError, access_requests};
 use maud::{Markup, html};
 
 use super::form::{FormCall, Visitor};
-use super::page;
+use super::{PagePath, page};
 use crate::app::{AccessRequestBody, JsonBody as _};
 use crate::error::PageError;
 use crate::resource;
@@ -157,5 +157,11 @@ fn sentence(message: &str) -> String {
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    resource::page(cfg, "/request-access", web::to(show), web::to(leave), PageError::method_not_allowed);
+    resource::page(
+        cfg,
+        PagePath::REQUEST_ACCESS,
+        web::to(show),
+        web::to(leave),
+        PageError::method_not_allowed,
+    );
 }

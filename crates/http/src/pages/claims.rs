@@ -11,7 +11,7 @@ use keystead_service::claims;
 use maud::html;
 
 use super::form::{FormCall, Visitor};
-use super::page;
+use super::{PagePath, page};
 use crate::error::PageError;
 use crate::resource;
 use crate::run;
@@ -56,5 +56,5 @@ async fn claim(request: HttpRequest, call: FormCall) -> Result<HttpResponse, Pag
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    resource::page(cfg, "/claim/{token}", web::to(show), web::to(claim), PageError::method_not_allowed);
+    resource::page(cfg, PagePath::CLAIM, web::to(show), web::to(claim), PageError::method_not_allowed);
 }

@@ -10,6 +10,33 @@ use actix_web::web::ServiceConfig;
 
 pub(crate) use layout::page;
 
+/// Where a page is. There are no other places than those below, so none is missing from [`PAGES`].
+#[derive(Clone, Copy)]
+pub(crate) struct PagePath(&'static str);
+
+impl PagePath {
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+macro_rules! pages {
+    ($($name:ident = $path:literal;)*) => {
+        impl PagePath {
+            $(pub(crate) const $name: Self = Self($path);)*
+        }
+
+        /// The paths of all pages. Each shows something on `GET` and takes its form on `POST`. They are
+        /// for people, and not in the OpenAPI document.
+        pub const PAGES: &[&str] = &[$($path),*];
+    };
+}
+
+pages! {
+    REQUEST_ACCESS = "/request-access";
+    CLAIM = "/claim/{token}";
+}
+
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     access_requests::routes(cfg);
     claims::routes(cfg);

@@ -1,104 +1,123 @@
-//! Every endpoint is called with secrets that can be recognized, right and wrong; then they are looked
-//! for in all that the server tells of itself: its log at its most talkative, its figures, its errors,
-//! and the audit trail.
+//! Every endpoint and every page is called, with secrets and personal data that can be recognized, right
+//! and wrong. Then they are looked for in all that the server tells of itself: its log at its most
+//! talkative, its figures, its errors, its traces, the audit trail and the files of the database.
+//!
+//! An endpoint or a page that is not called here, or is only called well or only badly, fails the test:
+//! add a call of it where it is called with what is right. What is wrong is sent to all of them.
+
+mod walk;
 
 use keystead_testkit::{both_backends, totp_code};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::process::{Host, tenant_with_app, token};
+use self::walk::{NEW_PASSWORD, PASSWORD, RESET_PASSWORD, WRONG_PASSWORD, Walk};
 
-const PASSWORD: &str = "canary password of ada";
-const WRONG: &str = "canary guessed password";
-const BODY: &str = "canary-in-a-broken-body";
+const ADA: &str = "canary.ada@example.com";
+const BOB: &str = "canary.bob@example.com";
 
 both_backends! {
-    fn no_secret_is_told_by_log_figures_errors_or_trail(database: TestDatabase) {
-        let host = Host::new(&database);
-        let app = tenant_with_app(&host, "acme");
-        let mut command = host.command(&["serve"]);
-        command
-            .env("KEYSTEAD_LISTEN", "127.0.0.1:0")
-            .env("KEYSTEAD_ADMIN_LISTEN", "127.0.0.1:0")
-            .env("KEYSTEAD_LOG", "trace");
-        let server = host.start(command);
-        let access_token = token(&server, &app);
-        let mut secrets = vec![app.1.clone(), access_token.clone(), PASSWORD.to_owned(), WRONG.to_owned(), BODY.to_owned()];
-        let errors = std::cell::RefCell::new(String::new());
-        let call = |method: &str, path: &str, session: &str, body: Value| {
-            let bearer = format!("Bearer {access_token}");
-            let headers = [("authorization", bearer.as_str()), ("x-session-token", session), ("content-type", "application/json")];
-            let (status, text) = server.request(method, &format!("{}{path}", server.url), &headers, &body.to_string());
-            if status >= 400 {
-                errors.borrow_mut().push_str(&text);
-            }
-            serde_json::from_str::<Value>(&text).unwrap_or(Value::Null)
-        };
-        let mailed = || {
-            let text = host.run(&["mail", "show", "--to", "ada@example.com", "--latest"]).stdout;
-            text.split_whitespace().find(|word| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit())).unwrap().to_owned()
-        };
+    fn no_secret_is_told_by_anything(database: TestDatabase) {
+        let mut walk = Walk::start(&database);
+        tokens(&mut walk);
+        sign_up(&mut walk);
+        signed_in(&mut walk);
+        second_factor(&mut walk);
+        passwords(&mut walk);
+        sessions(&mut walk);
+        access_requests(&mut walk);
+        public(&mut walk);
+        walk.send_what_is_wrong();
+        walk.call("DELETE /v2/auth/me", &json!({"current_password": RESET_PASSWORD}));
+        walk.check_that_all_was_called();
+        walk.check_what_was_told(&database);
+    }
+}
 
-        call("POST", "/v2/auth/signup", "", json!({"email": "ada@example.com", "password": PASSWORD}));
-        let code = mailed();
-        call("POST", "/v2/auth/verify-email", "", json!({"email": "ada@example.com", "code": "canary"}));
-        let verified = call("POST", "/v2/auth/verify-email", "", json!({"email": "ada@example.com", "code": code}));
-        let session = verified["session_token"].as_str().unwrap().to_owned();
-        call("POST", "/v2/auth/password-reset/request", "", json!({"email": "ada@example.com"}));
-        let reset = mailed();
-        call("POST", "/v2/auth/login", "", json!({"email": "ada@example.com", "password": WRONG}));
-        let enrolment = call("POST", "/v2/auth/mfa/totp/enroll", &session, json!({"current_password": PASSWORD}));
-        let totp = enrolment["secret"].as_str().unwrap().to_owned();
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let step = keystead_domain::second_factor::TotpStep::from_number(i64::try_from(now / 30).unwrap());
-        let confirmed = call("POST", "/v2/auth/mfa/totp/confirm", &session, json!({"code": totp_code(&totp, step)}));
-        let recovery: Vec<_> = confirmed["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-        let login = json!({"email": "ada@example.com", "password": PASSWORD, "totp_code": recovery[0]});
-        let second = call("POST", "/v2/auth/login", "", login.clone());
-        call("POST", "/v2/auth/login", "", login);
-        secrets.extend([session.clone(), second["session_token"].as_str().unwrap().to_owned(), totp]);
-        secrets.extend(recovery);
+fn tokens(walk: &mut Walk) {
+    let (id, secret) = walk.app.clone();
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let token = walk.ask("POST /oauth/token", "/oauth/token", &headers, &form).json();
+    walk.access_token = token["access_token"].as_str().unwrap().to_owned();
+    let body = json!({"grant_type": "client_credentials", "client_id": id, "client_secret": secret});
+    walk.call("POST /v2/oauth/token", &body);
+}
 
-        // Everything once more, with all secrets in every place, and broken.
-        let (_, document) = server.get("/openapi.json").unwrap();
-        let document: Value = serde_json::from_str(&document).unwrap();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for method in item.as_object().unwrap().keys().filter(|method| *method != "delete") {
-                let method = method.to_uppercase();
-                let body = json!({"email": "ada@example.com", "code": reset, "current_password": WRONG, "password": WRONG,
-                    "new_password": "short", "totp_code": secrets[7], "client_secret": app.1, "client_id": app.0,
-                    "grant_type": "client_credentials", "session_id": session, "name": "\u{1}"});
-                call(&method, path, &session, body);
-                for headers in [
-                    [("authorization", format!("Bearer {session}")), ("x-session-token", access_token.clone())],
-                    [("authorization", format!("Basic {}", app.1)), ("x-api-key", session.clone())],
-                ] {
-                    let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                    headers.push(("content-type", "application/json"));
-                    let broken = format!("{{\"{BODY}\": {BODY}");
-                    let url = format!("{}{path}?client_secret={}&token={session}", server.url, app.1);
-                    errors.borrow_mut().push_str(&server.request(&method, &url, &headers, &broken).1);
-                }
-            }
-        }
-        let admin = format!("{}/metrics", server.admin_url());
-        let (status, figures) = server.request("GET", &admin, &[], "");
-        assert_eq!(status, 200);
-        assert!(figures.contains(r#"path="/v2/auth/login""#), "{figures}");
-        let log = server.stop();
-        assert!(log.contains("/v2/auth/login") && log.contains("TRACE"), "the log is talkative");
-        let trail = database.dump("audit_events");
-        assert!(trail.contains("session.created"), "{trail}");
+fn sign_up(walk: &mut Walk) {
+    walk.call(
+        "POST /v2/auth/signup",
+        &json!({"email": BOB, "password": WRONG_PASSWORD, "name": "Canary Bob"}),
+    );
+    walk.call("POST /v2/auth/resend-otp", &json!({"email": BOB}));
+    walk.call("POST /v2/auth/signup", &json!({"email": ADA, "password": PASSWORD, "name": "Canary Ada"}));
+    let code = walk.mailed_code(ADA);
+    let verified = walk.call("POST /v2/auth/verify-email", &json!({"email": ADA, "code": code}));
+    walk.session = verified["session_token"].as_str().unwrap().to_owned();
+    // Used once more, it is an error, which tells nothing of it either.
+    walk.call("POST /v2/auth/verify-email", &json!({"email": ADA, "code": code}));
+}
 
-        let errors = errors.into_inner();
-        for (name, told) in [("log", &log), ("figures", &figures), ("errors", &errors), ("trail", &trail)] {
-            for secret in &secrets {
-                assert!(!told.contains(secret.as_str()), "{secret} stands in the {name}");
-                // Neither does a good part of one.
-                if secret.starts_with("sess_") || secret.starts_with("kss_") {
-                    assert!(!told.contains(&secret[..secret.len() / 2]), "half of {secret} stands in the {name}");
-                }
-            }
-            assert!(!told.contains("ada@example.com"), "nor whom it is about: the {name}");
-        }
+fn sign_in(walk: &mut Walk, password: &str, totp_code: Option<&str>) -> String {
+    let body = json!({"email": ADA, "password": password, "totp_code": totp_code});
+    walk.call("POST /v2/auth/login", &body)["session_token"].as_str().unwrap_or_default().to_owned()
+}
+
+fn signed_in(walk: &mut Walk) {
+    sign_in(walk, WRONG_PASSWORD, None);
+    assert!(!sign_in(walk, PASSWORD, None).is_empty());
+    walk.call("GET /v2/apps/me", &json!({}));
+    walk.call("GET /v2/auth/me", &json!({}));
+    walk.call("PATCH /v2/auth/me", &json!({"current_password": PASSWORD, "name": "Canary Lovelace"}));
+}
+
+fn second_factor(walk: &mut Walk) {
+    let body = json!({"current_password": PASSWORD});
+    let secret = walk.call("POST /v2/auth/mfa/totp/enroll", &body)["secret"].as_str().unwrap().to_owned();
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let code = totp_code(&secret, keystead_domain::second_factor::TotpStep::from_number(now / 30));
+    walk.secrets.insert(code.clone());
+    let confirmed = walk.call("POST /v2/auth/mfa/totp/confirm", &json!({"code": code}));
+    let recovery: Vec<_> = confirmed["recovery_codes"].as_array().unwrap().clone();
+    let body = json!({"current_password": PASSWORD, "totp_code": recovery[0]});
+    let recovery = walk.call("POST /v2/auth/mfa/recovery-codes", &body)["recovery_codes"].clone();
+    sign_in(walk, PASSWORD, None);
+    sign_in(walk, PASSWORD, Some(&code));
+    assert!(!sign_in(walk, PASSWORD, recovery[0].as_str()).is_empty());
+    let body = json!({"current_password": PASSWORD, "totp_code": recovery[1]});
+    walk.call("POST /v2/auth/mfa/totp/disable", &body);
+}
+
+fn passwords(walk: &mut Walk) {
+    let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+    walk.call("POST /v2/auth/password/change", &body);
+    walk.call("POST /v2/auth/password-reset/request", &json!({"email": ADA}));
+    let code = walk.mailed_code(ADA);
+    let body = json!({"email": ADA, "code": code, "new_password": RESET_PASSWORD});
+    walk.call("POST /v2/auth/password-reset/confirm", &body);
+}
+
+fn sessions(walk: &mut Walk) {
+    walk.session = sign_in(walk, RESET_PASSWORD, None);
+    walk.call("GET /v2/auth/sessions", &json!({}));
+    walk.call("POST /v2/auth/sessions/revoke", &json!({}));
+    walk.session = sign_in(walk, RESET_PASSWORD, None);
+}
+
+fn access_requests(walk: &mut Walk) {
+    let (company, use_) = ("Canary Company", "A canary in a mine");
+    let body = json!({"company": company, "contact_email": ADA, "intended_use": use_});
+    let id = walk.call("POST /v2/access-requests", &body)["request_id"].as_str().unwrap().to_owned();
+    let fields = [("company", company), ("contact_email", BOB), ("intended_use", use_)];
+    assert_eq!(walk.fill_in("/request-access", "/request-access", &fields), 202);
+    walk.host.set("KEYSTEAD_PUBLIC_URL", walk.server.url.clone());
+    assert_eq!(walk.host.run(&["request", "approve", &id]).code, 0);
+    let link = walk.mailed_link(ADA);
+    assert_eq!(walk.fill_in("/claim/{token}", &link, &[]), 200);
+    assert_eq!(walk.fill_in("/claim/{token}", &link, &[]), 404);
+}
+
+fn public(walk: &mut Walk) {
+    for operation in ["GET /health/live", "GET /health/ready", "GET /.well-known/jwks.json"] {
+        walk.call(operation, &json!({}));
     }
 }

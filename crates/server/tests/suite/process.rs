@@ -176,6 +176,18 @@ impl Server {
         headers: &[(&str, &str)],
         body: &str,
     ) -> (u16, String) {
+        let answer = self.exchange(method, url, headers, body);
+        (answer.status().as_u16(), answer.into_body())
+    }
+
+    /// The whole answer to any request.
+    pub(crate) fn exchange(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> ureq::http::Response<String> {
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -187,8 +199,8 @@ impl Server {
             .proxy(None)
             .build()
             .into();
-        let mut answer = agent.run(request).unwrap();
-        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+        let (parts, mut body) = agent.run(request).unwrap().into_parts();
+        ureq::http::Response::from_parts(parts, body.read_to_string().unwrap())
     }
 
     fn agent() -> ureq::Agent {
