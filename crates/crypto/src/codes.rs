@@ -8,7 +8,8 @@ use keystead_domain::second_factor::{RECOVERY_CODES, RecoveryCode};
 use keystead_domain::{Env, Secret};
 use ring::hmac;
 
-use crate::master_key::{MasterKey, Purpose};
+use crate::master_key::Purpose;
+use crate::root_key::RootKey;
 
 /// Mints codes, and recognizes them.
 pub struct CodeKey(hmac::Key);
@@ -32,9 +33,9 @@ impl CodePurpose {
 }
 
 impl CodeKey {
-    /// The key under `master`.
-    pub fn new(master: &MasterKey) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, master.derive(Purpose::Codes).expose()))
+    /// The key under `root`.
+    pub fn new(root: &RootKey) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, root.derive(Purpose::Codes).expose()))
     }
 
     /// A new mailed code for `user`, and what to store of it.
@@ -109,21 +110,21 @@ mod tests {
     #[test]
     fn a_code_is_recognized_for_its_own_registration_only() {
         let env = SystemEnv;
-        let key = CodeKey::new(&MasterKey::generate(&env));
+        let key = CodeKey::new(&RootKey::generate(&env));
         let (one, other) = (UserId::mint(env.now(), &env), UserId::mint(env.now(), &env));
         let (code, mac) = key.mint(CodePurpose::SignUp, one, &env);
         let typed = TypedCode::parse(code.expose()).unwrap();
         assert!(mac.matches(&key.typed(CodePurpose::SignUp, one, &typed)));
         assert!(!mac.matches(&key.typed(CodePurpose::SignUp, other, &typed)));
         assert!(!mac.matches(&key.typed(CodePurpose::PasswordReset, one, &typed)));
-        let another_server = CodeKey::new(&MasterKey::generate(&env));
+        let another_server = CodeKey::new(&RootKey::generate(&env));
         assert!(!mac.matches(&another_server.typed(CodePurpose::SignUp, one, &typed)));
     }
 
     #[test]
     fn recovery_codes_are_ten_different_ones() {
         let env = SystemEnv;
-        let key = CodeKey::new(&MasterKey::generate(&env));
+        let key = CodeKey::new(&RootKey::generate(&env));
         let user = UserId::mint(env.now(), &env);
         let codes = key.mint_recovery(user, &env);
         assert_eq!(codes.len(), RECOVERY_CODES);

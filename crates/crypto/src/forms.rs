@@ -6,15 +6,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystead_domain::Secret;
 use ring::hmac;
 
-use crate::master_key::{MasterKey, Purpose};
+use crate::master_key::Purpose;
+use crate::root_key::RootKey;
 
 /// Makes tokens for forms, and recognizes them.
 pub struct FormKey(hmac::Key);
 
 impl FormKey {
-    /// The key under `master`.
-    pub fn new(master: &MasterKey) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, master.derive(Purpose::Forms).expose()))
+    /// The key under `root`.
+    pub fn new(root: &RootKey) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, root.derive(Purpose::Forms).expose()))
     }
 
     /// The token for forms that are shown to the holder of `cookie`.
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_token_is_good_with_its_own_cookie_on_its_own_server() {
-        let key = FormKey::new(&MasterKey::generate(&SystemEnv));
+        let key = FormKey::new(&RootKey::generate(&SystemEnv));
         let [mine, other] = ["mine", "other"].map(|text| Secret::new(text.to_owned()));
         let token = key.token(&mine);
         assert!(key.recognizes(&mine, &token));
@@ -45,7 +46,7 @@ mod tests {
         for wrong in ["", "x", "=", &token[1..], &token.to_lowercase()] {
             assert!(!key.recognizes(&mine, wrong), "{wrong}");
         }
-        let another_server = FormKey::new(&MasterKey::generate(&SystemEnv));
+        let another_server = FormKey::new(&RootKey::generate(&SystemEnv));
         assert!(!another_server.recognizes(&mine, &token));
     }
 }

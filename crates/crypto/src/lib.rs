@@ -10,6 +10,7 @@ pub mod forms;
 pub mod jwt;
 pub mod master_key;
 pub mod passwords;
+pub mod root_key;
 pub mod sealing;
 pub mod signing;
 pub mod tokens;

@@ -1,9 +1,12 @@
-//! The master key, from which every other key of a deployment is derived (HKDF, RFC 5869).
+//! The master key, which opens a deployment's root key and nothing else.
 
 use std::fmt;
 
 use keystead_domain::{Env, Secret};
 use ring::hkdf;
+
+use crate::root_key::RootKey;
+use crate::sealing::{DoesNotOpen, Sealed, Sealer};
 
 /// 32 bytes from the operator's key file or environment. Whoever has it and the database can
 /// read sealed rows; whoever has only one of them cannot.
@@ -18,6 +21,8 @@ pub(crate) enum Purpose {
     Codes,
     /// HMACs that bind a form to the browser that it was shown in.
     Forms,
+    /// Encrypting the root key under the master key.
+    RootKey,
     /// The key id; not a key.
     KeyId,
 }
@@ -28,6 +33,7 @@ impl Purpose {
             Self::Sealing => b"keystead sealing v1",
             Self::Codes => b"keystead codes v1",
             Self::Forms => b"keystead forms v1",
+            Self::RootKey => b"keystead root key v1",
             Self::KeyId => b"keystead key id v1",
         }
     }
@@ -87,23 +93,54 @@ impl MasterKey {
 
     /// The key's name, to be stored beside what it sealed.
     pub fn id(&self) -> MasterKeyId {
-        MasterKeyId(hex(&self.derive(Purpose::KeyId).expose()[..8]))
+        key_id(&self.0)
     }
 
-    pub(crate) fn derive(&self, purpose: Purpose) -> Secret<[u8; 32]> {
-        let mut key = [0; 32];
-        let info = [purpose.info()];
-        let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, b"keystead")
-            .extract(self.0.expose())
-            .expand(&info, hkdf::HKDF_SHA256)
-            .and_then(|okm| okm.fill(&mut key));
-        if filled.is_err() {
-            // Expanding fails only for more than 255 hash lengths, and this asks for one. Going on
-            // with a key of zeros would be worse than ending.
-            std::process::abort();
-        }
-        Secret::new(key)
+    /// The root key of a database that was made when keys were derived from the master key itself:
+    /// with it, what is sealed there opens, and its codes are recognized.
+    pub fn as_root_key(&self) -> RootKey {
+        RootKey::from_bytes(self.0.clone())
     }
+
+    /// Seals the root key, to be stored in the database.
+    pub fn seal_root_key(&self, root: &RootKey, env: &dyn Env) -> Sealed {
+        self.root_key_sealer().seal(ROOT_KEY_PLACE, root.as_bytes(), env)
+    }
+
+    /// Opens the root key that [`seal_root_key`](Self::seal_root_key) sealed.
+    pub fn open_root_key(&self, sealed: &Sealed) -> Result<RootKey, DoesNotOpen> {
+        let opened = self.root_key_sealer().open(ROOT_KEY_PLACE, sealed)?;
+        let bytes = <[u8; 32]>::try_from(opened.expose().as_slice()).map_err(|_| DoesNotOpen)?;
+        Ok(RootKey::from_bytes(Secret::new(bytes)))
+    }
+
+    fn root_key_sealer(&self) -> Sealer {
+        Sealer::with_key(&derive(&self.0, Purpose::RootKey), self.id())
+    }
+}
+
+/// Where the root key is sealed for.
+const ROOT_KEY_PLACE: &str = "deployment/root_key";
+
+/// Names a key by a value derived from it.
+pub(crate) fn key_id(key: &Secret<[u8; 32]>) -> MasterKeyId {
+    MasterKeyId(hex(&derive(key, Purpose::KeyId).expose()[..8]))
+}
+
+/// Derives a key for one purpose (HKDF, RFC 5869).
+pub(crate) fn derive(from: &Secret<[u8; 32]>, purpose: Purpose) -> Secret<[u8; 32]> {
+    let mut key = [0; 32];
+    let info = [purpose.info()];
+    let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, b"keystead")
+        .extract(from.expose())
+        .expand(&info, hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut key));
+    if filled.is_err() {
+        // Expanding fails only for more than 255 hash lengths, and this asks for one. Going on
+        // with a key of zeros would be worse than ending.
+        std::process::abort();
+    }
+    Secret::new(key)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -132,11 +169,38 @@ mod tests {
 
     #[test]
     fn purposes_have_different_keys() {
-        let key = MasterKey::generate(&Counting::default());
-        let purposes = [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::KeyId];
-        let keys = purposes.map(|purpose| *key.derive(purpose).expose());
+        let key = Secret::new([7; 32]);
+        let purposes =
+            [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::RootKey, Purpose::KeyId];
+        let keys = purposes.map(|purpose| *derive(&key, purpose).expose());
         for (at, one) in keys.iter().enumerate() {
             assert!(keys[at + 1..].iter().all(|other| one != other) && *one != [0; 32]);
         }
+    }
+
+    #[test]
+    fn a_root_key_opens_with_the_master_key_that_sealed_it() {
+        let env = Counting::default();
+        let (one, other) = (MasterKey::generate(&env), MasterKey::generate(&env));
+        let root = RootKey::generate(&env);
+        let sealed = one.seal_root_key(&root, &env);
+        assert_eq!(one.open_root_key(&sealed).unwrap().as_bytes(), root.as_bytes());
+        assert!(other.open_root_key(&sealed).is_err());
+        let again = other.seal_root_key(&one.open_root_key(&sealed).unwrap(), &env);
+        assert_eq!(other.open_root_key(&again).unwrap().as_bytes(), root.as_bytes());
+        // What the root key seals is no root key.
+        let moved = Sealer::new(&one.as_root_key()).seal(ROOT_KEY_PLACE, root.as_bytes(), &env);
+        assert!(one.open_root_key(&moved).is_err());
+    }
+
+    #[test]
+    fn derived_keys_are_those_of_the_first_version() {
+        // Computed with HKDF-SHA256, salt "keystead", info "keystead … v1", of 32 bytes 0x07: what
+        // was sealed under them must open for ever.
+        let root = MasterKey::parse(&"07".repeat(32)).unwrap().as_root_key();
+        let derived = |purpose| hex(root.derive(purpose).expose());
+        assert_eq!(derived(Purpose::Sealing), "0f263c86f15e905ba42793d0efe3f444b5b3c13e870ef7faf8bc0219244a0bb1");
+        assert_eq!(derived(Purpose::Codes), "035b285efa02a4e547ee9d57981d4fdda89b4449c2fd2641e66a57b9da7b25e6");
+        assert_eq!(root.id().as_str(), "6b37095181af66c5");
     }
 }

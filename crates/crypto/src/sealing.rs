@@ -4,13 +4,16 @@
 //! will ever be. The place that a value is stored in is authenticated with it, so that a sealed
 //! value cannot be moved to another row.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use keystead_domain::{Env, Secret};
 
-use crate::master_key::{MasterKey, MasterKeyId, Purpose};
+use crate::master_key::{MasterKeyId, Purpose};
+use crate::root_key::RootKey;
 
-/// Seals and opens under one master key.
+/// Seals and opens under one key.
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
     key_id: MasterKeyId,
@@ -30,24 +33,37 @@ impl Sealed {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// A value read back from a column of text; what is no such text opens nowhere.
+    pub fn from_text(text: &str) -> Self {
+        Self(URL_SAFE_NO_PAD.decode(text).unwrap_or_default())
+    }
+
+    /// The value for a column of text: base64url (RFC 4648 §5).
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
 }
 
 /// A sealed value that this key did not seal for this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a sealed value does not open: it was altered, moved, or sealed under another master key")]
+#[error("a sealed value does not open: it was altered, moved, or sealed under another key")]
 pub struct DoesNotOpen;
 
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 24;
 
 impl Sealer {
-    /// The sealer under `master`.
-    pub fn new(master: &MasterKey) -> Self {
-        let key = master.derive(Purpose::Sealing);
-        Self { cipher: XChaCha20Poly1305::new(key.expose().into()), key_id: master.id() }
+    /// The sealer under `root`.
+    pub fn new(root: &RootKey) -> Self {
+        Self::with_key(&root.derive(Purpose::Sealing), root.id())
     }
 
-    /// The key to store beside what is sealed.
+    pub(crate) fn with_key(key: &Secret<[u8; 32]>, key_id: MasterKeyId) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(key.expose().into()), key_id }
+    }
+
+    /// The id to store beside what is sealed.
     pub const fn key_id(&self) -> &MasterKeyId {
         &self.key_id
     }
@@ -81,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn sealer() -> Sealer {
-        Sealer::new(&MasterKey::parse(&"07".repeat(32)).unwrap())
+        Sealer::new(&RootKey::from_bytes(Secret::new([7; 32])))
     }
 
     proptest! {
@@ -90,6 +106,7 @@ mod tests {
             let sealed = sealer().seal(&place, &plain, &SystemEnv);
             let opened = sealer().open(&place, &sealed).unwrap();
             prop_assert_eq!(opened.expose(), &plain);
+            prop_assert!(Sealed::from_text(&sealed.to_text()) == sealed);
             prop_assert!(sealer().open("Elsewhere", &sealed).is_err());
         }
 
@@ -105,11 +122,16 @@ mod tests {
         fn no_bytes_panic(bytes: Vec<u8>) {
             prop_assert!(sealer().open("here", &Sealed::from_bytes(bytes)).is_err());
         }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            prop_assert!(sealer().open("here", &Sealed::from_text(&text)).is_err());
+        }
     }
 
     #[test]
     fn another_key_opens_nothing() {
-        let other = Sealer::new(&MasterKey::parse(&"08".repeat(32)).unwrap());
+        let other = Sealer::new(&RootKey::from_bytes(Secret::new([8; 32])));
         let sealed = sealer().seal("here", b"x", &SystemEnv);
         assert!(other.open("here", &sealed).is_err());
     }

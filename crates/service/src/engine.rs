@@ -7,6 +7,7 @@ use keystead_crypto::codes::CodeKey;
 use keystead_crypto::forms::FormKey;
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
+use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
 use keystead_crypto::signing::{Jwk, SigningKey};
 use keystead_domain::name::Name;
@@ -84,6 +85,9 @@ pub enum StartError {
     /// It is sealed under another master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyMismatch),
+    /// The root key does not open with the master key that the database says it belongs to.
+    #[error("the root key cannot be opened: the database was altered")]
+    RootKey,
     /// A signing key does not open.
     #[error("the signing key {0} cannot be opened: the database was altered")]
     SigningKey(String),
@@ -103,7 +107,7 @@ pub struct MasterKeyMismatch {
 /// The id of the master key that a migrated database belongs to; nothing while it is new.
 pub fn master_key_id(store: &Store) -> Result<Option<String>, StoreError> {
     let scope = background()?;
-    store.read(|tx| deployment::master_key_id(&mut tx.platform(&scope)))
+    Ok(store.read(|tx| deployment::keys(&mut tx.platform(&scope)))?.master_key_id)
 }
 
 /// The scope of the server's own work, which the gate always gives.
@@ -114,16 +118,16 @@ fn background() -> Result<PlatformScope, StoreError> {
 }
 
 impl Engine {
-    /// Starts on a migrated database. On a new one it remembers the master key and makes the first
-    /// signing key; on any other it refuses a wrong master key.
+    /// Starts on a migrated database. On a new one it remembers the master key and makes the root key
+    /// and the first signing key; on any other it refuses a wrong master key.
     pub fn start(
         store: Store,
         master_key: &MasterKey,
         settings: Settings,
         env: Arc<dyn Env>,
     ) -> Result<Self, StartError> {
-        claim(&store, master_key)?;
-        let sealer = Arc::new(Sealer::new(master_key));
+        let root_key = claim(&store, master_key, &*env)?;
+        let sealer = Arc::new(Sealer::new(&root_key));
         let signing_keys = load_signing_keys(&store, &sealer, &*env)?;
         let hasher = Hasher::start(
             settings.password_cost.clone(),
@@ -131,8 +135,8 @@ impl Engine {
             settings.hashing_queue,
             Arc::clone(&env),
         )?;
-        let codes = Arc::new(CodeKey::new(master_key));
-        let forms = FormKey::new(master_key);
+        let codes = Arc::new(CodeKey::new(&root_key));
+        let forms = FormKey::new(&root_key);
         let (work, windows) = (Bell::default(), Windows::default());
         Ok(Self { store, env, settings, hasher, sealer, codes, forms, signing_keys, work, windows })
     }
@@ -168,23 +172,38 @@ impl Engine {
     }
 }
 
-/// Checks that the database belongs to `master_key`, or makes it so where it is new.
-fn claim(store: &Store, master_key: &MasterKey) -> Result<(), StartError> {
+/// Opens the root key of a database that belongs to `master_key`, or makes it so where it is new.
+fn claim(store: &Store, master_key: &MasterKey, env: &dyn Env) -> Result<RootKey, StartError> {
+    let scope = background()?;
+    let stored = || store.read(|tx| deployment::keys(&mut tx.platform(&scope)));
     let given = master_key.id().to_string();
-    let expected = match master_key_id(store)? {
-        Some(expected) => expected,
-        None => {
-            let (scope, id) = (background()?, given.clone());
-            match store.write(move |tx| deployment::insert_master_key_id(&mut tx.platform(&scope), &id)) {
-                // Another process was faster; it may have another key.
-                Err(StoreError::Taken(UniqueKey::Deployment)) => {
-                    master_key_id(store)?.unwrap_or_else(|| given.clone())
-                }
-                done => done.map(|()| given.clone())?,
+    let mut keys = stored()?;
+    if keys.master_key_id.as_ref().is_none_or(|id| *id == given) && keys.root_key.is_none() {
+        // A database that has a master key and no root key was made when the keys that it works
+        // with were derived from the master key itself: they stay what they are.
+        let is_new = keys.master_key_id.is_none();
+        let root_key = if is_new { RootKey::generate(env) } else { master_key.as_root_key() };
+        let (id, sealed) = (given.clone(), master_key.seal_root_key(&root_key, env).to_text());
+        let claimed = store.write(move |tx| {
+            let mut tx = tx.platform(&scope);
+            if is_new {
+                deployment::insert_master_key_id(&mut tx, &id)?;
             }
+            deployment::insert_root_key(&mut tx, &sealed)
+        });
+        match claimed {
+            // Another process may have been faster, and may have another key.
+            Ok(()) | Err(StoreError::Taken(UniqueKey::Deployment)) => {}
+            Err(error) => return Err(error.into()),
         }
-    };
-    if expected == given { Ok(()) } else { Err(MasterKeyMismatch { expected, given }.into()) }
+        keys = stored()?;
+    }
+    let expected = keys.master_key_id.unwrap_or_default();
+    if expected != given {
+        return Err(MasterKeyMismatch { expected, given }.into());
+    }
+    let sealed = Sealed::from_text(&keys.root_key.unwrap_or_default());
+    master_key.open_root_key(&sealed).map_err(|_| StartError::RootKey)
 }
 
 fn load_signing_keys(store: &Store, sealer: &Sealer, env: &dyn Env) -> Result<Vec<SigningKey>, StartError> {
