@@ -150,4 +150,8 @@ actions! {
     ClaimLinkIssued = "claim_link.issued",
     /// A secret was made by whoever had the one-time link.
     SecretClaimed = "claim_link.claimed",
+    /// Another master key took the place of the present one.
+    MasterKeyRotated = "master_key.rotated",
+    /// The database was restored from a backup.
+    BackupRestored = "backup.restored",
 }

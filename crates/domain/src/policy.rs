@@ -121,6 +121,8 @@ pub enum Action {
     RequestAccess,
     /// Make an app's secret by its one-time link.
     ClaimSecret,
+    /// Put the deployment's keys and backups in order; what is audited of it is the platform's.
+    MaintainDeployment,
 }
 
 /// What a principal may want to do with the deployment as a whole.
@@ -132,6 +134,10 @@ pub enum PlatformAction {
     LeaveAccessRequest,
     /// See and decide requests for access.
     DecideAccessRequests,
+    /// Put another master key in place of the present one.
+    RotateMasterKey,
+    /// End what a restored backup would bring back to life.
+    SettleRestored,
     /// Send what waits in the outbox, do what waits as a job, forget what has expired.
     RunBackgroundWork,
 }
@@ -220,7 +226,11 @@ impl AppPrincipal {
                     return Err(Denied::NotFirstParty);
                 }
             }
-            Action::ManageApps | Action::ManageUsers | Action::RequestAccess | Action::ClaimSecret => {
+            Action::ManageApps
+            | Action::ManageUsers
+            | Action::RequestAccess
+            | Action::ClaimSecret
+            | Action::MaintainDeployment => {
                 return Err(Denied::Forbidden);
             }
         }
@@ -239,7 +249,7 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 7] = [
+    const ACTIONS: [Action; 8] = [
         Action::IssueAppToken,
         Action::ReadOwnApp,
         Action::HandleEndUsers,
@@ -247,6 +257,7 @@ mod tests {
         Action::ManageUsers,
         Action::RequestAccess,
         Action::ClaimSecret,
+        Action::MaintainDeployment,
     ];
 
     fn tenant(id: u128, status: TenantStatus) -> Tenant {
@@ -293,11 +304,11 @@ mod tests {
         let suspended = Err(Denied::TenantSuspended);
         #[rustfmt::skip]
         let table = [
-            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden]),
-            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden]),
-            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 7]),
+            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 8]),
         ];
         for (app, expected) in table {
             for (action, expected) in ACTIONS.into_iter().zip(expected) {
@@ -318,6 +329,8 @@ mod tests {
             (PlatformAction::ManageTenants, false),
             (PlatformAction::LeaveAccessRequest, true),
             (PlatformAction::DecideAccessRequests, false),
+            (PlatformAction::RotateMasterKey, false),
+            (PlatformAction::SettleRestored, false),
             (PlatformAction::RunBackgroundWork, false),
         ] {
             assert_eq!(Principal::Visitor.allow_platform(action).is_ok(), allowed, "{action:?}");

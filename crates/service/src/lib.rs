@@ -20,6 +20,7 @@ pub mod apps;
 pub mod claims;
 pub mod file_outbox;
 pub mod forms;
+pub mod master_key;
 pub mod mfa;
 pub mod outbox;
 pub mod passwords;

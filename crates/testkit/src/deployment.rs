@@ -19,7 +19,7 @@ use keystead_service::outbox::{OutgoingMail, SendError, Transport};
 use keystead_service::rate_limits::RateLimits;
 use keystead_service::tenants::{self, NewTenant};
 use keystead_service::tokens::{self, ClientCredentials};
-use keystead_service::{Arrival, Caller, Engine, Prefixes, Settings, access, worker};
+use keystead_service::{Arrival, Caller, Engine, Prefixes, Settings, StartError, access, worker};
 
 use crate::{Call, TestDatabase, TestEnv};
 
@@ -51,13 +51,26 @@ impl Keystead {
 
     /// A deployment on this database with other settings.
     pub fn with(database: &TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
-        let env = Arc::new(TestEnv::default());
         let mut settings = settings();
         change(&mut settings);
-        let key = MasterKey::parse(&"5a".repeat(32)).unwrap_or_else(|error| panic!("{error}"));
-        let engine = Engine::start(database.open(), &key, settings, Arc::clone(&env) as _)
-            .unwrap_or_else(|error| panic!("cannot start: {error}"));
-        Self { engine: Arc::new(engine), env, mailbox: Mailbox::default() }
+        Self::start(database, &Self::master_key(), settings)
+            .unwrap_or_else(|error| panic!("cannot start: {error}"))
+    }
+
+    /// A deployment on this database under a master key, if it is that database's.
+    pub fn under(database: &TestDatabase, key: &MasterKey) -> Result<Self, StartError> {
+        Self::start(database, key, settings())
+    }
+
+    /// The master key of every deployment that is not given another.
+    pub fn master_key() -> MasterKey {
+        MasterKey::parse(&"5a".repeat(32)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn start(database: &TestDatabase, key: &MasterKey, settings: Settings) -> Result<Self, StartError> {
+        let env = Arc::new(TestEnv::default());
+        let engine = Engine::start(database.open(), key, settings, Arc::clone(&env) as _)?;
+        Ok(Self { engine: Arc::new(engine), env, mailbox: Mailbox::default() })
     }
 
     /// A new tenant of this name, with an app that may use `api`.

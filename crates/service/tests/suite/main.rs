@@ -6,6 +6,7 @@ mod access_requests;
 mod apps;
 mod engine;
 mod mail;
+mod master_key;
 mod mfa;
 mod passwords;
 mod profile;

@@ -16,11 +16,11 @@ use crate::steps::{ADA, PASSWORD, proof, refusal, sign_in, sign_in_with, signed_
 const STEP: Duration = Duration::from_secs(30);
 
 /// An authenticator app with a user's secret.
-struct App(String);
+pub(crate) struct App(String);
 
 impl App {
     /// The code that it shows so many steps from now.
-    fn code(&self, keystead: &Keystead, steps: i64) -> String {
+    pub(crate) fn code(&self, keystead: &Keystead, steps: i64) -> String {
         let [_, now, _] = TotpStep::accepted(keystead.now());
         totp_code(&self.0, TotpStep::from_number(now.number() + steps))
     }
@@ -41,7 +41,7 @@ fn confirm(
     mfa::confirm(&keystead.engine, caller, &signed_in(keystead, caller, session), TypedCode::parse(code))
 }
 
-fn enrolled(keystead: &Keystead, caller: &Caller) -> (App, Vec<RecoveryCode>, NewSession) {
+pub(crate) fn enrolled(keystead: &Keystead, caller: &Caller) -> (App, Vec<RecoveryCode>, NewSession) {
     let (_, session) = verified(keystead, caller, ADA);
     let app = begin(keystead, caller, &session, None);
     let codes = confirm(keystead, caller, &session, &app.code(keystead, 0)).unwrap();
