@@ -170,8 +170,7 @@ mod tests {
     #[test]
     fn purposes_have_different_keys() {
         let key = Secret::new([7; 32]);
-        let purposes =
-            [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::RootKey, Purpose::KeyId];
+        let purposes = [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::RootKey, Purpose::KeyId];
         let keys = purposes.map(|purpose| *derive(&key, purpose).expose());
         for (at, one) in keys.iter().enumerate() {
             assert!(keys[at + 1..].iter().all(|other| one != other) && *one != [0; 32]);
@@ -199,8 +198,14 @@ mod tests {
         // was sealed under them must open for ever.
         let root = MasterKey::parse(&"07".repeat(32)).unwrap().as_root_key();
         let derived = |purpose| hex(root.derive(purpose).expose());
-        assert_eq!(derived(Purpose::Sealing), "0f263c86f15e905ba42793d0efe3f444b5b3c13e870ef7faf8bc0219244a0bb1");
-        assert_eq!(derived(Purpose::Codes), "035b285efa02a4e547ee9d57981d4fdda89b4449c2fd2641e66a57b9da7b25e6");
+        assert_eq!(
+            derived(Purpose::Sealing),
+            "0f263c86f15e905ba42793d0efe3f444b5b3c13e870ef7faf8bc0219244a0bb1"
+        );
+        assert_eq!(
+            derived(Purpose::Codes),
+            "035b285efa02a4e547ee9d57981d4fdda89b4449c2fd2641e66a57b9da7b25e6"
+        );
         assert_eq!(root.id().as_str(), "6b37095181af66c5");
     }
 }

@@ -22,6 +22,7 @@ pub mod policy;
 pub mod prose;
 pub mod rate_limit;
 pub mod registration;
+pub mod revocation;
 pub mod second_factor;
 pub mod secret;
 pub mod session;

@@ -29,9 +29,8 @@ pub fn rotate(engine: &Engine, caller: &Caller, old: &MasterKey, new: &MasterKey
     let stored = Sealed::from_text(keys.root_key.as_deref().unwrap_or_default());
     let root_key = old.open_root_key(&stored).map_err(Error::internal)?;
     let sealed = new.seal_root_key(&root_key, &*engine.env);
-    let event = engine
-        .event(caller, Owner::Platform, AuditAction::MasterKeyRotated, engine.env.now())
-        .on(&new_id);
+    let event =
+        engine.event(caller, Owner::Platform, AuditAction::MasterKeyRotated, engine.env.now()).on(&new_id);
     let rotated = engine.store.write(move |tx| {
         let replaced = deployment::replace_master_key(
             &mut tx.platform(&platform),

@@ -2,12 +2,13 @@
 //! deployment runs it; rows are claimed, so two never do the same.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, claim_links, counters, jobs, outbox, registrations, reset_codes, sessions,
+    access_requests, claim_links, counters, jobs, outbox, registrations, reset_codes, revocations, sessions,
     slowdowns as failures,
 };
 
@@ -39,6 +40,31 @@ impl Stop {
 
 /// Works until it is stopped. A failure is logged, and tried again.
 pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
+    thread::scope(|scope| {
+        scope.spawn(|| follow_revocations(engine, stop));
+        work(engine, transport, stop);
+    });
+}
+
+/// Keeps this process informed of what others end. While it cannot, nothing is answered from memory.
+fn follow_revocations(engine: &Engine, stop: &Stop) {
+    let mut feed = engine.store.feed();
+    let mut was_away = false;
+    while !stop.0.load(Ordering::Acquire) {
+        let looked = feed.look();
+        match &looked {
+            Err(error) if !was_away => {
+                tracing::warn!(%error, "it is not known what other processes revoke; every credential is looked up");
+            }
+            Ok(()) if was_away => tracing::info!("it is known again what other processes revoke"),
+            _ => {}
+        }
+        was_away = looked.is_err();
+        feed.wait();
+    }
+}
+
+fn work(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
     let mut swept: Option<Timestamp> = None;
     while !stop.0.load(Ordering::Acquire) {
         let done = run_due(engine, transport).unwrap_or_else(|error| {
@@ -114,6 +140,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
+                revocations::remove_old(&mut tx, SWEEP_BATCH)?,
             ];
             Ok(most.into_iter().max().unwrap_or(0))
         })?;

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use keystead_domain::Timestamp;
 use keystead_domain::app::{App, AppSecret};
 use keystead_domain::id::{AppId, AppSecretId};
+use keystead_domain::revocation::Revocation;
 
 use crate::row::Reading;
 use crate::schema::{app_secrets, apps};
@@ -78,6 +79,7 @@ pub fn remove_unused_secrets(tx: &mut TenantTx<'_>, app: AppId) -> Result<(), St
         .filter(app_secrets::app_id.eq(app.to_string()))
         .filter(app_secrets::last_used_at.is_null())
         .execute(conn))?;
+    tx.revoke(Revocation::App(app));
     Ok(())
 }
 

@@ -3,13 +3,22 @@
 use diesel::SqliteConnection;
 use keystead_domain::Owner;
 use keystead_domain::policy::{PlatformScope, TenantScope};
+use keystead_domain::revocation::Revocation;
 
 use crate::postgres::PgConnection;
+use crate::{StoreError, revocations};
 
 /// A connection to one of the two databases.
 pub(crate) enum Connection {
     Sqlite(Box<SqliteConnection>),
     Postgres(Box<PgConnection>),
+}
+
+impl Connection {
+    /// Itself, so that [`on!`] takes it as well as a transaction.
+    pub(crate) const fn connection(&mut self) -> &mut Self {
+        self
+    }
 }
 
 /// Runs one query, written once, on whichever database the transaction is open on: the query is
@@ -33,11 +42,13 @@ macro_rules! on {
 /// [`locate`](crate::locate).
 pub struct Tx<'c> {
     connection: &'c mut Connection,
+    revoked: Vec<Revocation>,
 }
 
 /// An open transaction on the rows of one owner.
 pub struct TenantTx<'c> {
     connection: &'c mut Connection,
+    revoked: &'c mut Vec<Revocation>,
     owner: Owner,
     owner_text: String,
 }
@@ -45,22 +56,34 @@ pub struct TenantTx<'c> {
 /// An open transaction on what belongs to no owner, or to all of them.
 pub struct PlatformTx<'c> {
     connection: &'c mut Connection,
+    revoked: &'c mut Vec<Revocation>,
 }
 
 impl<'c> Tx<'c> {
     pub(crate) const fn new(connection: &'c mut Connection) -> Self {
-        Self { connection }
+        Self { connection, revoked: Vec::new() }
+    }
+
+    /// Writes down what was ended, as the last thing before the commit, and tells what that was.
+    pub(crate) fn close(self) -> Result<Vec<Revocation>, StoreError> {
+        revocations::insert(self.connection, &self.revoked)?;
+        Ok(self.revoked)
     }
 
     /// The same transaction, on the rows of the scope's owner.
     pub fn tenant(&mut self, scope: &TenantScope) -> TenantTx<'_> {
         let owner = scope.owner();
-        TenantTx { connection: self.connection, owner, owner_text: owner.to_string() }
+        TenantTx {
+            connection: self.connection,
+            revoked: &mut self.revoked,
+            owner,
+            owner_text: owner.to_string(),
+        }
     }
 
     /// The same transaction, on the deployment as a whole.
     pub fn platform(&mut self, _: &PlatformScope) -> PlatformTx<'_> {
-        PlatformTx { connection: self.connection }
+        PlatformTx { connection: self.connection, revoked: &mut self.revoked }
     }
 
     pub(crate) const fn connection(&mut self) -> &mut Connection {
@@ -74,6 +97,13 @@ impl TenantTx<'_> {
         self.owner
     }
 
+    /// Says that something was ended or changed, so that nobody goes on with what it had verified.
+    pub(crate) fn revoke(&mut self, what: Revocation) {
+        if !self.revoked.contains(&what) {
+            self.revoked.push(what);
+        }
+    }
+
     /// The owner as its column holds it.
     pub(crate) fn key(&self) -> String {
         self.owner_text.clone()
@@ -85,6 +115,13 @@ impl TenantTx<'_> {
 }
 
 impl PlatformTx<'_> {
+    /// Says that something was ended or changed, so that nobody goes on with what it had verified.
+    pub(crate) fn revoke(&mut self, what: Revocation) {
+        if !self.revoked.contains(&what) {
+            self.revoked.push(what);
+        }
+    }
+
     pub(crate) const fn connection(&mut self) -> &mut Connection {
         self.connection
     }

@@ -42,8 +42,7 @@ pub fn replace_master_key(
     root_key: &str,
 ) -> Result<bool, StoreError> {
     let mut replaced = 0;
-    for (key, old, new) in
-        [(MASTER_KEY_ID, &old.master_key_id, new_id), (ROOT_KEY, &old.root_key, root_key)]
+    for (key, old, new) in [(MASTER_KEY_ID, &old.master_key_id, new_id), (ROOT_KEY, &old.root_key, root_key)]
     {
         let Some(old) = old else { return Ok(false) };
         replaced += on!(tx, |conn| diesel::update(deployment::table.find(key))

@@ -14,6 +14,8 @@
 mod connection;
 mod dialect;
 mod error;
+mod feed;
+mod generations;
 mod migrations;
 mod pool;
 mod postgres;
@@ -34,6 +36,7 @@ pub mod locate;
 pub mod outbox;
 pub mod registrations;
 pub mod reset_codes;
+pub mod revocations;
 pub mod second_factors;
 pub mod sessions;
 pub mod signing_keys;
@@ -43,4 +46,6 @@ pub mod users;
 
 pub use connection::{PlatformTx, TenantTx, Tx};
 pub use error::{StoreError, UniqueKey};
+pub use feed::Feed;
+pub use generations::{Generation, Generations};
 pub use store::{Database, Store};

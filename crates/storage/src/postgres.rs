@@ -1,7 +1,7 @@
 //! Opening PostgreSQL connections: `tokio-postgres` and `rustls`, driven by a small runtime of
 //! storage's own behind diesel's synchronous interface.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,13 +11,16 @@ use diesel::{Connection as DieselConnection, QueryResult};
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection};
 use rustls::RootCertStore;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::StoreError;
 use crate::connection::Connection;
+use crate::feed::Call;
 
 /// A synchronous connection to PostgreSQL.
 pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, PgRuntime>;
@@ -106,6 +109,78 @@ impl Server {
             }
         })?;
         Ok(Connection::Postgres(Box::new(PgConnection::from(connected))))
+    }
+}
+
+/// Hears other processes call that something was ended, and calls them. It reconnects by itself.
+pub(crate) struct Listener(JoinHandle<()>);
+
+/// The channel of NOTIFY.
+const CHANNEL: &str = "keystead_revocations";
+/// How long it waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// How long it gathers what it calls out for: NOTIFY serializes commits.
+const GATHER: Duration = Duration::from_millis(10);
+
+impl Listener {
+    pub(crate) fn start(server: Server, call: Arc<Call>) -> Self {
+        Self(RUNTIME.spawn(async move {
+            loop {
+                // Whatever ended it: the feed looks by itself meanwhile.
+                let _ = server.listen(&call).await;
+                tokio::time::sleep(RECONNECT).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Server {
+    async fn listen(&self, call: &Arc<Call>) -> Result<(), tokio_postgres::Error> {
+        match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                listen_on(client, connection, call).await
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                listen_on(client, connection, call).await
+            }
+        }
+    }
+}
+
+async fn listen_on<S, T>(
+    client: Client,
+    mut connection: tokio_postgres::Connection<S, T>,
+    call: &Arc<Call>,
+) -> Result<(), tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let heard = Arc::clone(call);
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(_) = message {
+                heard.out();
+            }
+        }
+        // Whoever waits to call others finds out that it cannot.
+        heard.others();
+    });
+    client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+    // What was called out before is not heard.
+    call.out();
+    loop {
+        call.to_others().await;
+        client.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
+        tokio::time::sleep(GATHER).await;
     }
 }
 

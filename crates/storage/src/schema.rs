@@ -221,6 +221,14 @@ table! {
     }
 }
 
+table! {
+    revocations (seq) {
+        seq -> BigInt,
+        kind -> Text,
+        key -> Text,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     tenants,
     apps,

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use keystead_domain::id::UserId;
 use keystead_domain::registration::CodeMac;
+use keystead_domain::revocation::Revocation;
 use keystead_domain::second_factor::TotpStep;
 
 use crate::schema::{recovery_codes, totp};
@@ -54,6 +55,7 @@ pub fn activate_totp(
             totp::pending_secret.eq(None::<Vec<u8>>),
         ))
         .execute(conn))?;
+    tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
 
@@ -70,6 +72,7 @@ pub fn spend_totp_step(tx: &mut TenantTx<'_>, user: UserId, step: TotpStep) -> R
 /// Removes a user's second factor with all that belongs to it; whether there was one in force.
 pub fn remove(tx: &mut TenantTx<'_>, user: UserId) -> Result<bool, StoreError> {
     let had = find_totp(tx, user)?.secret.is_some();
+    tx.revoke(Revocation::User(user));
     let key = (tx.key(), user.to_string());
     on!(tx, |conn| diesel::delete(totp::table.find(key)).execute(conn))?;
     replace_recovery_codes(tx, user, &[])?;

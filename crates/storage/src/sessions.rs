@@ -3,6 +3,7 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use keystead_domain::id::{SessionId, UserId};
+use keystead_domain::revocation::Revocation;
 use keystead_domain::session::{Session, UserAgent};
 use keystead_domain::user::User;
 use keystead_domain::{Timestamp, TokenDigest};
@@ -111,6 +112,7 @@ pub fn list(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<Session>, StoreEr
 /// Ends all sessions of `user` but one; returns how many.
 pub fn remove_others(tx: &mut TenantTx<'_>, user: UserId, kept: SessionId) -> Result<usize, StoreError> {
     let directory = sessions::directory.eq(tx.key());
+    tx.revoke(Revocation::User(user));
     Ok(on!(tx, |conn| diesel::delete(sessions::table)
         .filter(directory)
         .filter(sessions::user_id.eq(user.to_string()))
@@ -133,12 +135,14 @@ pub fn remove(tx: &mut TenantTx<'_>, user: UserId, id: SessionId) -> Result<bool
     let removed = on!(tx, |conn| diesel::delete(sessions::table.find(key))
         .filter(sessions::user_id.eq(user.to_string()))
         .execute(conn))?;
+    tx.revoke(Revocation::Session(id));
     Ok(removed == 1)
 }
 
 /// Ends all sessions of `user`; returns how many.
 pub fn remove_all(tx: &mut TenantTx<'_>, user: UserId) -> Result<usize, StoreError> {
     let directory = sessions::directory.eq(tx.key());
+    tx.revoke(Revocation::User(user));
     Ok(on!(tx, |conn| diesel::delete(sessions::table)
         .filter(directory)
         .filter(sessions::user_id.eq(user.to_string()))

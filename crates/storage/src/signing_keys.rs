@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use keystead_domain::Timestamp;
+use keystead_domain::revocation::Revocation;
 
 use crate::schema::signing_keys;
 use crate::{PlatformTx, StoreError};
@@ -32,6 +33,7 @@ pub fn insert_current(
         signing_keys::created_at.eq(now.as_micros()),
     );
     on!(tx, |conn| diesel::insert_into(signing_keys::table).values(values).execute(conn))?;
+    tx.revoke(Revocation::SigningKeys);
     Ok(())
 }
 

@@ -2,13 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use keystead_domain::revocation::Revocation;
 use tracing::span::EnteredSpan;
 
 use crate::connection::{Connection, Tx};
 use crate::error::StoreError;
+use crate::feed::{Call, Feed, Source};
+use crate::generations::Generations;
 use crate::pool::Pool;
 use crate::writer::Writer;
 use crate::{dialect, migrations, postgres, sqlite};
@@ -25,6 +29,9 @@ pub enum Database {
 /// An open database. Every call blocks: never call it on a thread that drives async tasks.
 pub struct Store {
     backend: Backend,
+    source: Source,
+    generations: Arc<Generations>,
+    call: Arc<Call>,
 }
 
 enum Backend {
@@ -46,21 +53,23 @@ impl Store {
     /// Opens the database. `connections` bounds those to PostgreSQL; SQLite reads through two a
     /// core.
     pub fn open(database: &Database, connections: usize) -> Result<Self, StoreError> {
-        let backend = match database {
+        let generations = Arc::<Generations>::default();
+        let (backend, source) = match database {
             Database::Sqlite(path) => {
-                let writer = Writer::start(path, PATIENCE)?;
+                let writer = Writer::start(path, PATIENCE, Arc::clone(&generations))?;
                 let cores = thread::available_parallelism().map_or(1, usize::from);
                 let readers_path = path.clone();
                 let readers = Pool::new(2 * cores, PATIENCE, move || sqlite::open_reader(&readers_path));
-                Backend::Sqlite { path: path.clone(), writer, readers }
+                (Backend::Sqlite { path: path.clone(), writer, readers }, Source::Sqlite(path.clone()))
             }
             Database::Postgres(url) => {
                 let server = postgres::Server::parse(url)?;
+                let source = Source::Postgres(server.clone());
                 let pool = Pool::new(connections, PATIENCE, move || server.connect());
-                Backend::Postgres { pool }
+                (Backend::Postgres { pool }, source)
             }
         };
-        Ok(Self { backend })
+        Ok(Self { backend, source, generations, call: Arc::default() })
     }
 
     /// Brings the schema up to date; returns how many steps that took. A database that a newer
@@ -84,7 +93,7 @@ impl Store {
             Backend::Sqlite { readers, .. } => readers,
             Backend::Postgres { pool } => pool,
         };
-        pooled(pool, dialect::begin_read, f)
+        Ok(pooled(pool, dialect::begin_read, f)?.0)
     }
 
     /// Runs `f` in a transaction. When this returns `Ok`, all that `f` wrote is durable; when it
@@ -99,8 +108,26 @@ impl Store {
         let _span = self.span("write");
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.write(f),
-            Backend::Postgres { pool } => pooled(pool, dialect::begin_write, f),
+            Backend::Postgres { pool } => {
+                let (value, revoked) = pooled(pool, dialect::begin_write, f)?;
+                if !revoked.is_empty() {
+                    self.generations.end(&revoked);
+                    self.call.others();
+                }
+                Ok(value)
+            }
         }
+    }
+
+    /// How current something is that was read a while ago.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
+    }
+
+    /// Follows what other processes end. Without anybody who does, nothing that was read a while ago
+    /// counts as current.
+    pub fn feed(&self) -> Feed<'_> {
+        Feed::new(&self.source, &self.generations, &self.call)
     }
 
     /// What traces show of a transaction: how long it took, the wait for its turn included. Nothing of
@@ -126,7 +153,7 @@ fn pooled<T>(
     pool: &Pool<Connection>,
     begin: fn(&mut Connection) -> diesel::QueryResult<()>,
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+) -> Result<(T, Vec<Revocation>), StoreError> {
     let mut connection = pool.take()?;
     if begin(&mut connection).is_err() {
         // It died while it was idle: the server restarted, say. Nothing has been asked of it, so
@@ -162,9 +189,13 @@ fn pooled<T>(
 fn finish<T>(
     connection: &mut Connection,
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<T, Failed> {
+) -> Result<(T, Vec<Revocation>), Failed> {
     // What the closure leaves behind if it panics is the open transaction, which is rolled back.
-    let result = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(connection))));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut tx = Tx::new(connection);
+        let value = f(&mut tx)?;
+        Ok((value, tx.close()?))
+    }));
     let error = match result {
         Ok(Ok(value)) => match dialect::commit(connection) {
             Ok(()) => return Ok(value),

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use keystead_domain::id::UserId;
 use keystead_domain::name::Name;
+use keystead_domain::revocation::Revocation;
 use keystead_domain::user::{PasswordHash, User};
 use keystead_domain::{Email, Timestamp};
 
@@ -126,6 +127,7 @@ pub fn reset_password(
             users::email_verified_at.eq(Some(verified_at.as_micros()))
         ))
         .execute(conn))?;
+    tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
 
@@ -135,6 +137,7 @@ pub fn rename(tx: &mut TenantTx<'_>, user: UserId, name: Option<&Name>) -> Resul
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
         .set(users::name.eq(name.map(Name::as_str)))
         .execute(conn))?;
+    tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
 
@@ -144,5 +147,6 @@ pub fn remove(tx: &mut TenantTx<'_>, user: UserId, checked: &PasswordHash) -> Re
     let removed = on!(tx, |conn| diesel::delete(users::table.find(key))
         .filter(users::password_hash.eq(checked.as_phc()))
         .execute(conn))?;
+    tx.revoke(Revocation::User(user));
     Ok(removed == 1)
 }

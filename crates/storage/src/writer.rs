@@ -9,12 +9,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use keystead_domain::revocation::Revocation;
+
 use crate::connection::{Connection, Tx};
 use crate::error::StoreError;
+use crate::generations::Generations;
 use crate::{dialect, sqlite};
 
 /// How many writes share a commit at most, and for how long they are gathered: whoever comes first
@@ -33,11 +37,15 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Opens the file for writing, and makes it where there is none. A write that has waited for
-    /// `patience` is not begun any more.
-    pub(crate) fn start(path: &Path, patience: Duration) -> Result<Self, StoreError> {
+    /// `patience` is not begun any more. What is ended is made known to `generations`.
+    pub(crate) fn start(
+        path: &Path,
+        patience: Duration,
+        generations: Arc<Generations>,
+    ) -> Result<Self, StoreError> {
         let connection = Some(sqlite::open_writer(path)?);
         let (jobs, waiting) = channel();
-        let state = State { path: path.to_owned(), connection, patience };
+        let state = State { path: path.to_owned(), connection, patience, generations };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || state.serve(&waiting))
@@ -52,7 +60,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the writer has stopped".to_owned());
         let (reply, answer) = sync_channel(1);
-        let job = Write { f: Some(f), result: None, reply, since: Instant::now() };
+        let job = Write { f: Some(f), result: None, revoked: Vec::new(), reply, since: Instant::now() };
         self.jobs.as_ref().ok_or_else(gone)?.send(Box::new(job)).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
@@ -83,6 +91,9 @@ trait Job: Send {
     /// Runs it in a savepoint of the open transaction.
     fn run(&mut self, connection: &mut Connection, patience: Duration) -> Ran;
 
+    /// What it ended, if it was committed.
+    fn revoked(&self) -> &[Revocation];
+
     /// Answers: what it came to, or, where the group was not committed, why that was not.
     fn answer(self: Box<Self>, not_committed: Option<&str>);
 }
@@ -90,6 +101,7 @@ trait Job: Send {
 struct Write<T, F> {
     f: Option<F>,
     result: Option<Result<T, StoreError>>,
+    revoked: Vec<Revocation>,
     reply: SyncSender<Result<T, StoreError>>,
     since: Instant,
 }
@@ -110,7 +122,11 @@ where
         }
         let began = Instant::now();
         // What the closure leaves behind if it panics is its savepoint, which is rolled back.
-        let result = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(connection))));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut tx = Tx::new(connection);
+            let value = f(&mut tx)?;
+            Ok((value, tx.close()?))
+        }));
         let result = match result {
             Ok(Ok(_)) if began.elapsed() > TIME_LIMIT => {
                 Err(StoreError::Unavailable("a transaction took too long".to_owned()))
@@ -122,8 +138,15 @@ where
             Ok(_) => dialect::commit(connection),
             Err(_) => dialect::rollback(connection),
         };
-        self.result = Some(result);
+        self.result = Some(result.map(|(value, revoked)| {
+            self.revoked = revoked;
+            value
+        }));
         if settled.is_ok() { Ran::Apart } else { Ran::Broken }
+    }
+
+    fn revoked(&self) -> &[Revocation] {
+        &self.revoked
     }
 
     fn answer(self: Box<Self>, not_committed: Option<&str>) {
@@ -144,6 +167,7 @@ struct State {
     /// Nothing after it broke.
     connection: Option<Connection>,
     patience: Duration,
+    generations: Arc<Generations>,
 }
 
 impl State {
@@ -151,6 +175,10 @@ impl State {
         while let Ok(first) = waiting.recv() {
             let mut group = Vec::with_capacity(8);
             let not_committed = self.run_group(first, waiting, &mut group).err();
+            // Before anybody is answered; and also where it is not known whether the commit took place.
+            for job in &group {
+                self.generations.end(job.revoked());
+            }
             for job in group {
                 job.answer(not_committed.as_deref());
             }
@@ -215,7 +243,6 @@ mod tests {
 
     use std::fs;
     use std::process;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use diesel::connection::SimpleConnection as _;
@@ -236,7 +263,7 @@ mod tests {
             let name = format!("keystead-writer-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let folder = std::env::temp_dir().join(name);
             fs::create_dir(&folder).unwrap();
-            let writer = Arc::new(Writer::start(&folder.join("db"), PATIENCE).unwrap());
+            let writer = Arc::new(Writer::start(&folder.join("db"), PATIENCE, Arc::default()).unwrap());
             let fixture = Self { writer, folder };
             let schema = "CREATE TABLE parents (id BIGINT PRIMARY KEY);
                 CREATE TABLE children (id BIGINT PRIMARY KEY,
@@ -377,7 +404,7 @@ mod tests {
     #[test]
     fn what_waited_too_long_is_not_begun() {
         let fixture = Fixture::new();
-        let impatient = Writer::start(&fixture.folder.join("db"), Duration::ZERO).unwrap();
+        let impatient = Writer::start(&fixture.folder.join("db"), Duration::ZERO, Arc::default()).unwrap();
         assert!(matches!(impatient.write(insert_parent(1)), Err(StoreError::Unavailable(_))));
         assert!(fixture.parents().is_empty());
     }

@@ -87,6 +87,19 @@ impl TestDatabase {
         }
     }
 
+    /// Makes it as it was before it was first migrated. Nobody may have it open.
+    pub fn clear(&self) {
+        match &self.database {
+            Database::Sqlite(path) => {
+                for suffix in ["", "-wal", "-shm"] {
+                    // Those beside the file are gone once it is closed.
+                    let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+                }
+            }
+            Database::Postgres(url) => execute(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"),
+        }
+    }
+
     /// All that a table holds, as text.
     pub fn dump(&self, table: &str) -> String {
         match &self.database {

@@ -8,6 +8,7 @@ mod isolation;
 mod migrations;
 mod queues;
 mod registrations;
+mod revocations;
 mod rows;
 mod slowdowns;
 mod transactions;

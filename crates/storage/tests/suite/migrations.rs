@@ -17,11 +17,7 @@ both_backends! {
     }
 
     fn several_processes_may_start_at_once(database: TestDatabase) {
-        database.execute("DROP TABLE claim_links; DROP TABLE access_requests; DROP TABLE totp; DROP TABLE recovery_codes; DROP TABLE reset_codes; DROP TABLE sessions; DROP TABLE users; DROP TABLE app_secrets; DROP TABLE apps;
-            DROP TABLE tenants; DROP TABLE registrations; DROP TABLE counters; DROP TABLE outbox; DROP TABLE jobs;
-            DROP TABLE signing_keys; DROP TABLE audit_events; DROP TABLE deployment;
-            DROP TABLE slowdowns;
-            DROP TABLE __diesel_schema_migrations");
+        database.clear();
         let start = Arc::new(Barrier::new(4));
         let starters: Vec<_> = (0..4).map(|_| {
             let (store, start) = (database.open(), Arc::clone(&start));

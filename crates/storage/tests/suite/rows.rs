@@ -1,7 +1,7 @@
 //! Rows to test with.
 
 use keystead_crypto::env::SystemEnv;
-use keystead_domain::id::{SessionId, UserId};
+use keystead_domain::id::{Id, SessionId, UserId};
 use keystead_domain::policy::{Action, PlatformAction, PlatformScope, Principal, TenantScope};
 use keystead_domain::registration::{CodeMac, PendingCode, REGISTRATION_LIFETIME, Registration};
 use keystead_domain::session::Session;
@@ -9,6 +9,11 @@ use keystead_domain::user::{PasswordHash, User, UserStatus};
 use keystead_domain::{Env as _, Owner, Timestamp};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_767_268_800_000_000);
+
+/// The same id for the same number.
+pub(crate) fn id<K: keystead_domain::id::Kind>(number: u128) -> Id<K> {
+    Id::from_uuid(uuid::Uuid::from_u128(number))
+}
 
 pub(crate) fn tenant() -> TenantScope {
     scope(Owner::Tenant(keystead_domain::id::TenantId::mint(NOW, &SystemEnv)))
