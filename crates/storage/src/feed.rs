@@ -62,7 +62,7 @@ impl Call {
 /// Where the revocations are read.
 pub(crate) enum Source {
     Sqlite(std::path::PathBuf),
-    Postgres(Server),
+    Postgres(Box<Server>),
 }
 
 /// Reads the revocations of a store until it is dropped.
@@ -127,7 +127,7 @@ impl<'s> Feed<'s> {
     /// Waits until it is time to look again.
     pub fn wait(&mut self) {
         if let Source::Postgres(server) = self.source {
-            self.listener.get_or_insert_with(|| Listener::start(server.clone(), Arc::clone(self.call)));
+            self.listener.get_or_insert_with(|| Listener::start((**server).clone(), Arc::clone(self.call)));
         }
         self.call.wait(LOOK_EVERY);
     }

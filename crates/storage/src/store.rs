@@ -64,7 +64,7 @@ impl Store {
             }
             Database::Postgres(url) => {
                 let server = postgres::Server::parse(url)?;
-                let source = Source::Postgres(server.clone());
+                let source = Source::Postgres(Box::new(server.clone()));
                 let pool = Pool::new(connections, PATIENCE, move || server.connect());
                 (Backend::Postgres { pool }, source)
             }
