@@ -28,9 +28,9 @@ lint:
 test:
     cargo test --workspace
 
-# Runs all tests, and fails without PostgreSQL and a mail server
+# Runs all tests, and fails without PostgreSQL, a mail server and the other programs that they want
 test-both:
-    KEYSTEAD_TEST_REQUIRE_POSTGRES=1 KEYSTEAD_TEST_REQUIRE_SMTP=1 cargo test --workspace
+    KEYSTEAD_TEST_REQUIRE_POSTGRES=1 KEYSTEAD_TEST_REQUIRE_SMTP=1 KEYSTEAD_TEST_REQUIRE_TOOLS=1 cargo test --workspace
 
 # Checks the licences of the dependencies, and that the server links no library of the machine
 licences:

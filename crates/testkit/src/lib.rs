@@ -21,6 +21,7 @@ mod env;
 pub mod generated;
 pub mod postgres;
 pub mod smtp;
+pub mod tools;
 
 pub use authenticator::totp_code;
 pub use client::{Answer, Call};

@@ -7,6 +7,7 @@ mod claims;
 mod collector;
 mod commands;
 mod configuration;
+mod deploying;
 mod durability;
 mod lifecycle;
 mod limits;
