@@ -1,11 +1,44 @@
-//! What the documents list is what there is.
+//! What the documents name is what there is.
 
-use keystead_service::Code;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every page of Markdown, with its folder.
+fn pages() -> Vec<(PathBuf, String)> {
+    let folders = [root(), root().join("docs"), root().join("docs/decisions")];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|kind| kind == "md"))
+        .map(|path| (path.clone(), read(&path)))
+        .collect()
+}
 
 #[test]
-fn every_code_is_documented() {
-    let document = include_str!("../../../docs/http-status.md");
-    for code in Code::ALL {
-        assert!(document.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
+fn the_list_of_pages_has_them_all() {
+    let list = read(&root().join("docs/README.md"));
+    for (page, _) in pages() {
+        let name = page.file_name().unwrap().to_string_lossy().into_owned();
+        let is_listed = page.parent().unwrap().ends_with("docs") && name != "README.md";
+        assert!(!is_listed || list.contains(&format!("]({name})")), "{name} is not in docs/README.md");
+    }
+}
+
+#[test]
+fn what_holds_a_claim_about_security_exists() {
+    let model = read(&root().join("docs/security-model.md"));
+    let names: Vec<_> = model.split('`').filter_map(|code| code.split_once(".rs::")).collect();
+    assert!(names.len() > 40, "{names:?}");
+    for (file, name) in names {
+        let code = read(&root().join(format!("{file}.rs")));
+        assert!(code.contains(&format!("fn {name}(")), "{file}.rs has no {name}");
     }
 }
