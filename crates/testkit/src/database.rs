@@ -13,13 +13,15 @@ use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use crate::postgres;
+use crate::postgres::{self, Cluster};
 
 /// A migrated, empty database of the test's own.
 pub struct TestDatabase {
     database: Database,
     /// Where SQLite's file lies, removed with the test.
     folder: TempDir,
+    /// On PostgreSQL, where the database can be dropped from.
+    maintenance_url: Option<String>,
 }
 
 impl TestDatabase {
@@ -27,7 +29,7 @@ impl TestDatabase {
     pub fn sqlite() -> Self {
         let folder = folder();
         let database = Database::Sqlite(folder.path().join("keystead.db"));
-        let this = Self { database, folder };
+        let this = Self { database, folder, maintenance_url: None };
         this.open().migrate().unwrap_or_else(|error| panic!("cannot migrate: {error}"));
         this
     }
@@ -36,7 +38,6 @@ impl TestDatabase {
     /// was migrated once, since that is faster than migrating.
     pub fn postgres() -> Option<Self> {
         static TEMPLATE: OnceLock<String> = OnceLock::new();
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let cluster = postgres::cluster()?;
         let process = std::process::id();
         let template = TEMPLATE.get_or_init(|| {
@@ -47,9 +48,26 @@ impl TestDatabase {
                 .unwrap_or_else(|error| panic!("cannot migrate: {error}"));
             name
         });
-        let name = format!("keystead_test_{process}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        execute(cluster.maintenance_url(), &format!("CREATE DATABASE {name} TEMPLATE {template}"));
-        Some(Self { database: Database::Postgres(cluster.url(&name)), folder: folder() })
+        Some(Self::made_on(cluster, &format!(" TEMPLATE {template}")))
+    }
+
+    /// A database on this cluster, which has to outlive it.
+    pub fn on(cluster: &Cluster) -> Self {
+        let this = Self::made_on(cluster, "");
+        this.open().migrate().unwrap_or_else(|error| panic!("cannot migrate: {error}"));
+        this
+    }
+
+    fn made_on(cluster: &Cluster, options: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("keystead_test_{}_{number}", std::process::id());
+        execute(cluster.maintenance_url(), &format!("CREATE DATABASE {name}{options}"));
+        Self {
+            database: Database::Postgres(cluster.url(&name)),
+            folder: folder(),
+            maintenance_url: Some(cluster.maintenance_url().to_owned()),
+        }
     }
 
     /// Opens it once more.
@@ -158,9 +176,9 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         // Matters for a server that outlives the tests.
-        if let (Database::Postgres(url), Some(cluster)) = (&self.database, postgres::cluster()) {
+        if let (Database::Postgres(url), Some(maintenance_url)) = (&self.database, &self.maintenance_url) {
             let name = url.rsplit('/').next().and_then(|name| name.split('?').next()).unwrap_or_default();
-            execute(cluster.maintenance_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            execute(maintenance_url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
     }
 }

@@ -10,7 +10,8 @@
 //! | `KEYSTEAD_TEST_REQUIRE_POSTGRES` | when not empty, a machine without PostgreSQL fails the tests |
 //!
 //! The cluster has the semantics of a real one and not its durability: nothing is synced to disk,
-//! as a crash of the machine loses nothing but tests.
+//! as a crash of the machine loses nothing but tests. [`durable_cluster`] gives one that syncs, for
+//! whoever measures.
 
 #![expect(clippy::panic, reason = "a test that cannot have its database has to fail, and to say why")]
 
@@ -50,14 +51,14 @@ const WATCHDOG: &str = r#"
 set -u
 trap '' HUP INT TERM
 bin=${1:?} dir=${2:?}
+shift 2
 trap 'rm -rf -- "${dir:?}"' EXIT
 exec 3<&0 </dev/null
 
 "$bin/initdb" --pgdata="$dir/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \
     --no-sync --no-instructions || exit
 
-"$bin/postgres" -D "$dir/data" -k "$dir" -p 5432 -c listen_addresses= -c max_connections=300 \
-    -c shared_buffers=32MB -c fsync=off -c full_page_writes=off 3<&- &
+"$bin/postgres" -D "$dir/data" -k "$dir" -p 5432 -c listen_addresses= -c max_connections=300 "$@" 3<&- &
 server=$!
 
 # Again and again: a server that has yet to install its signal handlers ignores the signal.
@@ -70,6 +71,9 @@ status=$?
 kill -KILL "$watcher"
 exit "$status"
 "#;
+
+/// What a cluster of tests is started with: one that loses everything when the machine stops.
+const THROWAWAY: &[&str] = &["-c", "shared_buffers=32MB", "-c", "fsync=off", "-c", "full_page_writes=off"];
 
 /// A PostgreSQL server on which tests may create databases.
 pub struct Cluster {
@@ -113,10 +117,11 @@ impl Cluster {
         })
     }
 
-    /// Makes a cluster with the programs in `bin` and waits until it takes connections.
-    fn start(bin: &Path) -> Result<Self, String> {
+    /// Makes a cluster with the programs in `bin` and these options of `postgres`, and waits until it
+    /// takes connections.
+    fn start(bin: &Path, options: &[&str]) -> Result<Self, String> {
         let account = Account::for_server()?;
-        let (dir, mut watchdog, mut log) = launch(bin, account.as_ref())
+        let (dir, mut watchdog, mut log) = launch(bin, options, account.as_ref())
             .map_err(|error| format!("cannot start a PostgreSQL cluster: {error}"))?;
         let mut failed = |what: &str| {
             let mut printed = Vec::new();
@@ -163,6 +168,12 @@ pub fn cluster() -> Option<&'static Cluster> {
     }
 }
 
+/// A cluster that syncs what it commits, with PostgreSQL's own defaults, for whoever measures; `None`
+/// where there is no PostgreSQL, or the reason why it does not start. It ends when it is dropped.
+pub fn durable_cluster() -> Result<Option<Cluster>, String> {
+    installed().map(|bin| Cluster::start(&bin, &[])).transpose()
+}
+
 /// Reports that a test did not run for want of a PostgreSQL.
 ///
 /// The line goes to the handle itself: libtest captures what `eprintln!` writes, and shows it only
@@ -178,7 +189,7 @@ fn find_or_start() -> Result<Option<Cluster>, String> {
         return Cluster::at(&url).map(Some);
     }
     match installed() {
-        Some(bin) => Cluster::start(&bin).map(Some),
+        Some(bin) => Cluster::start(&bin, THROWAWAY).map(Some),
         None if variable(REQUIRE).is_some() => Err(format!(
             "{REQUIRE} is set, but {URL} is not, and neither PATH nor {PACKAGED} has initdb and \
              postgres, {OLDEST} or newer"
@@ -234,7 +245,7 @@ fn major_version(printed: &str) -> Option<u32> {
 
 /// Spawns the watchdog with a new directory, which from then on is its to remove. The file is what
 /// it and its programs print, and can be read when the directory is gone.
-fn launch(bin: &Path, account: Option<&Account>) -> io::Result<(PathBuf, Child, File)> {
+fn launch(bin: &Path, options: &[&str], account: Option<&Account>) -> io::Result<(PathBuf, Child, File)> {
     let dir = tempfile::Builder::new().prefix("keystead-pg-").tempdir_in(base(account.is_some()))?;
     let log = dir.path().join("log");
     let output = File::options().create_new(true).append(true).open(&log)?;
@@ -244,7 +255,8 @@ fn launch(bin: &Path, account: Option<&Account>) -> io::Result<(PathBuf, Child, 
     watchdog
         .args(["-c".as_ref(), WATCHDOG.as_ref(), OsStr::new("keystead-postgres")])
         .arg(bin)
-        .arg(dir.path());
+        .arg(dir.path())
+        .args(options);
     // The working directory of a test may be closed to the account. Its output stays its own:
     // whoever reads that to its end (a pipe, nextest) would wait for the cluster as well.
     watchdog.current_dir("/").stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
@@ -435,7 +447,7 @@ mod tests {
         let Some(bin) = installed() else {
             return skip("nothing_is_left_of_a_cluster");
         };
-        let cluster = Cluster::start(&bin).unwrap();
+        let cluster = Cluster::start(&bin, THROWAWAY).unwrap();
         let host = cluster.server.strip_prefix("postgres://postgres@").unwrap();
         let dir = PathBuf::from(host.replace("%2F", "/"));
         assert!(is_ready(&dir.join("data")), "{}", dir.display());
@@ -452,7 +464,7 @@ mod tests {
     fn a_start_that_fails_says_what_was_printed() {
         let root = packaged(&["15"]);
         let bin = root.path().join("15/bin");
-        let Err(reason) = Cluster::start(&bin) else { panic!("empty programs made a cluster") };
+        let Err(reason) = Cluster::start(&bin, THROWAWAY) else { panic!("empty programs made a cluster") };
         assert!(reason.contains("initdb"), "{reason}");
     }
 }
