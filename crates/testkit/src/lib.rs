@@ -20,6 +20,7 @@ mod deployment;
 mod env;
 pub mod generated;
 pub mod postgres;
+pub mod scale;
 pub mod smtp;
 pub mod tools;
 
