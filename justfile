@@ -48,6 +48,10 @@ doc:
 build:
     cargo build --release
 
+# Measures what is promised about speed, and prints a table: docs/performance.md
+bench *ARGUMENTS:
+    cargo run --release --package keystead-bench -- {{ARGUMENTS}}
+
 # Does all that CI does
 ci:
     bash .ci/run
