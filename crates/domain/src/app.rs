@@ -41,6 +41,23 @@ pub struct AppSecret {
     pub created_at: Timestamp,
     /// When it last authenticated its app, to the minute.
     pub last_used_at: Option<Timestamp>,
+    /// When it stops to authenticate its app, where another has taken its place.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl AppSecret {
+    /// Whether it authenticates its app.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ends_at.is_none_or(|end| now < end)
+    }
+}
+
+/// How many live secrets an app may have. Each more is one more that can leak unnoticed.
+pub const MAX_LIVE_SECRETS: usize = 5;
+
+/// Whether an app may get another secret while these are kept.
+pub fn has_room_for_secret<'s>(kept: impl IntoIterator<Item = &'s AppSecret>, now: Timestamp) -> bool {
+    kept.into_iter().filter(|secret| secret.is_live(now)).count() < MAX_LIVE_SECRETS
 }
 
 /// A `client_id` (RFC 6749 §2.2): public, 1 to 128 of RFC 3986's unreserved characters.
@@ -81,5 +98,27 @@ impl FromStr for ClientId {
         } else {
             Err(InvalidClientId)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_secret_is_good_until_its_end_and_not_at_it() {
+        let at = Timestamp::from_micros;
+        let secret = |ends_at| AppSecret {
+            id: Id::from_uuid(Uuid::nil()),
+            digest: TokenDigest::of("kss_x"),
+            created_at: at(0),
+            last_used_at: None,
+            ends_at,
+        };
+        assert!(secret(None).is_live(at(i64::MAX)));
+        assert!(secret(Some(at(10))).is_live(at(9)));
+        assert!(!secret(Some(at(10))).is_live(at(10)));
     }
 }

@@ -110,10 +110,26 @@ macro_rules! actions {
 actions! {
     /// A tenant was made.
     TenantCreated = "tenant.created",
+    /// A tenant got another plan.
+    TenantPlanChanged = "tenant.plan_changed",
+    /// A tenant was suspended.
+    TenantSuspended = "tenant.suspended",
+    /// A suspended tenant may act again.
+    TenantResumed = "tenant.resumed",
     /// An app was made.
     AppCreated = "app.created",
+    /// An app got a new secret, and the older ones an end.
+    SecretRotated = "app.secret_rotated",
+    /// An app was disabled.
+    AppDisabled = "app.disabled",
+    /// A disabled app may be used again.
+    AppEnabled = "app.enabled",
     /// A user was made by an operator.
     UserCreated = "user.created",
+    /// A user was locked by an operator.
+    UserLocked = "user.locked",
+    /// A locked user may sign in again.
+    UserUnlocked = "user.unlocked",
     /// A sign-up was received.
     SignUpReceived = "sign_up.received",
     /// A sign-up was confirmed by its code.

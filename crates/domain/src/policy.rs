@@ -113,9 +113,9 @@ pub enum Action {
     ReadOwnApp,
     /// Sign end users up and in, and act for them: they hand it their passwords.
     HandleEndUsers,
-    /// Make and see apps.
+    /// Make, see, disable and enable apps, and rotate their secrets.
     ManageApps,
-    /// Make and see users.
+    /// Make, see, lock and unlock users.
     ManageUsers,
     /// Ask for access; what is counted and audited of it is the platform's.
     RequestAccess,
@@ -128,7 +128,7 @@ pub enum Action {
 /// What a principal may want to do with the deployment as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PlatformAction {
-    /// Make and see tenants, and find one by its slug.
+    /// Make, see, change, suspend and resume tenants, and find one by its slug.
     ManageTenants,
     /// Leave a request for access.
     LeaveAccessRequest,

@@ -95,7 +95,18 @@ pub enum SignInDecision {
     Refused,
 }
 
+/// Why a user cannot be locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("The last active operator cannot be locked: make another first.")]
+pub struct LastOperator;
+
 impl User {
+    /// Whether the user may be locked, given how many other operators are active.
+    pub const fn may_be_locked(&self, other_operators: i64) -> Result<(), LastOperator> {
+        let is_last = self.operator && matches!(self.status, UserStatus::Active) && other_operators == 0;
+        if is_last { Err(LastOperator) } else { Ok(()) }
+    }
+
     /// Whether the user may have a session now that its password was right.
     pub fn may_sign_in(&self) -> SignInDecision {
         match (self.status, self.email_verified_at) {

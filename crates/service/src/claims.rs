@@ -1,7 +1,7 @@
 //! Claiming an app's secret by a one-time link.
 
 use keystead_crypto::tokens;
-use keystead_domain::app::{AppSecret, ClientId};
+use keystead_domain::app::{ClientId, has_room_for_secret};
 use keystead_domain::audit::AuditAction;
 use keystead_domain::claim::ClaimLink;
 use keystead_domain::id::{AppId, AppSecretId};
@@ -9,6 +9,7 @@ use keystead_domain::policy::{Action, LinkHolder, Principal};
 use keystead_domain::{Secret, Timestamp, TokenDigest};
 use keystead_storage::{apps, audit, claim_links, locate};
 
+use crate::apps::{new_secret, too_many_secrets};
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
 
@@ -58,22 +59,35 @@ pub fn redeem(engine: &Engine, visitor: &Caller, token: &str) -> Result<ClaimedS
     let scope = holder.allow(Action::ClaimSecret, owner)?;
 
     let (client_secret, secret_digest) = tokens::mint(&engine.settings.prefixes.client_secret, &*engine.env);
-    let secret = AppSecret {
-        id: AppSecretId::mint(now, &*engine.env),
-        digest: secret_digest,
-        created_at: now,
-        last_used_at: None,
-    };
+    let secret = new_secret(AppSecretId::mint(now, &*engine.env), secret_digest, now);
     let event = engine.event(&holder, owner, AuditAction::SecretClaimed, now).on(id);
     let claimed = engine.store.write(move |tx| {
         let mut rows = tx.tenant(&scope);
+        apps::hold(&mut rows, id)?;
+        let secrets = apps::list_secrets(&mut rows, id)?;
+        let kept = secrets.iter().filter(|secret| secret.last_used_at.is_some());
+        if !has_room_for_secret(kept, now) {
+            // The link stays good for when one of them has ended.
+            return Ok(Claim::Full);
+        }
         if !claim_links::consume(&mut rows, id, &digest, now)? {
-            return Ok(false);
+            return Ok(Claim::Dead);
         }
         apps::remove_unused_secrets(&mut rows, id)?;
         apps::insert_secret(&mut rows, &app, &secret)?;
         audit::insert(&mut rows, &event)?;
-        Ok(true)
+        Ok(Claim::Done)
     })?;
-    if claimed { Ok(ClaimedSecret { client_id, client_secret }) } else { Err(dead()) }
+    match claimed {
+        Claim::Done => Ok(ClaimedSecret { client_id, client_secret }),
+        Claim::Dead => Err(dead()),
+        Claim::Full => Err(too_many_secrets()),
+    }
+}
+
+/// What became of a link.
+enum Claim {
+    Done,
+    Dead,
+    Full,
 }

@@ -15,7 +15,7 @@ use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
 use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
-use keystead_domain::tenant::PlanName;
+use keystead_domain::tenant::{PlanName, TenantStatus};
 use keystead_domain::{Env, Owner};
 use keystead_storage::signing_keys::StoredSigningKey;
 use keystead_storage::{Store, StoreError, UniqueKey, deployment, signing_keys, tenants};
@@ -146,12 +146,13 @@ impl Engine {
         &self.settings
     }
 
-    /// What the people of a directory know their product by; nothing where there is no such tenant.
+    /// What the people of a directory know their product by; nothing where there is no such tenant, or
+    /// it is suspended: whatever they would be mailed, they could do nothing with it.
     pub(crate) fn product(&self, directory: Owner) -> Result<Option<Name>, StoreError> {
         let Some(id) = directory.tenant() else { return Ok(None) };
         let scope = background()?;
         let tenant = self.store.read(|tx| tenants::find(&mut tx.platform(&scope), id))?;
-        Ok(tenant.map(|tenant| tenant.name))
+        Ok(tenant.filter(|tenant| tenant.status == TenantStatus::Active).map(|tenant| tenant.name))
     }
 
     /// Whether the database answers.

@@ -59,8 +59,9 @@ pub(crate) fn do_mail_reset_code(engine: &Engine, job: DueJob) -> Result<()> {
     engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         let budgets = [RESET_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY];
+        // The user may have been locked, or be gone, since it was looked up.
         if jobs::finish(&mut tenant, job.id)?
-            && user.status == UserStatus::Active
+            && users::find(&mut tenant, user.id)?.is_some_and(|user| user.status == UserStatus::Active)
             && within(&mut tenant, &budgets, &user.email, now)?
         {
             reset_codes::replace(&mut tenant, user.id, &PendingCode::sent(mac, now))?;
@@ -74,7 +75,7 @@ pub(crate) fn do_mail_reset_code(engine: &Engine, job: DueJob) -> Result<()> {
 /// Sets a new password with a mailed code. All sessions, codes and waiting sign-ups of the address
 /// end; nobody is signed in by it, and a second factor stays in force. Where the address had never
 /// been verified, the second factor may be a stranger's and goes too. Wrong, expired, spent and
-/// tried-out codes and unknown addresses are refused alike.
+/// tried-out codes, unknown addresses and locked users are refused alike.
 pub fn confirm_reset(
     engine: &Engine,
     caller: &Caller,
@@ -107,7 +108,10 @@ pub fn confirm_reset(
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Reset::Refused);
         }
-        let found = users::find_by_email(&mut tenant, &email)?.map(|(user, _)| user);
+        // A locked user is refused like an unknown address.
+        let found = users::find_by_email(&mut tenant, &email)?
+            .map(|(user, _)| user)
+            .filter(|user| user.status == UserStatus::Active);
         let id = found.as_ref().map_or(nobody, |user| user.id);
         let expected = reset_codes::take_try(&mut tenant, id, now)?;
         let matches = match (expected, &code) {
@@ -119,7 +123,11 @@ pub fn confirm_reset(
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Reset::Refused);
         };
-        if !reset_codes::consume(&mut tenant, user.id)? {
+        // Whoever consumes the code first wins; a user that is being locked loses.
+        let verified_at = user.email_verified_at.unwrap_or(now);
+        if !reset_codes::consume(&mut tenant, user.id)?
+            || !users::reset_password(&mut tenant, user.id, &hash, verified_at)?
+        {
             return Ok(Reset::Refused);
         }
         attempt.succeeded(&mut tenant)?;
@@ -127,7 +135,6 @@ pub fn confirm_reset(
         if user.email_verified_at.is_none() {
             second_factors::remove(&mut tenant, user.id)?;
         }
-        users::reset_password(&mut tenant, user.id, &hash, user.email_verified_at.unwrap_or(now))?;
         sessions::remove_all(&mut tenant, user.id)?;
         registrations::remove_by_email(&mut tenant, &email)?;
         if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {

@@ -1,4 +1,4 @@
-//! Making and finding tenants.
+//! Making, finding and changing tenants.
 
 use keystead_domain::audit::AuditAction;
 use keystead_domain::id::TenantId;
@@ -7,7 +7,7 @@ use keystead_domain::policy::{Action, PlatformAction};
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{NetworkIdentity, PlanName, Tenant, TenantStatus};
 use keystead_domain::{Owner, Timestamp};
-use keystead_storage::{StoreError, UniqueKey, audit, tenants};
+use keystead_storage::{PlatformTx, StoreError, UniqueKey, audit, tenants};
 
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -90,6 +90,59 @@ pub fn show(engine: &Engine, caller: &Caller, slug: &Slug) -> Result<Tenant> {
     let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
     let found = engine.store.read(|tx| tenants::find_by_slug(&mut tx.platform(&platform), slug))?;
     found.ok_or_else(|| Error::of(Code::NotFound).saying(format!("There is no tenant {slug}.")))
+}
+
+/// Puts a tenant on another plan.
+pub fn set_plan(engine: &Engine, caller: &Caller, slug: &Slug, plan: PlanName) -> Result<Tenant> {
+    let changed = plan.clone();
+    let tenant = change(engine, caller, slug, AuditAction::TenantPlanChanged, move |tx, id| {
+        tenants::set_plan(tx, id, &changed)
+    })?;
+    Ok(Tenant { plan, ..tenant })
+}
+
+/// Suspends a tenant: from now on its apps, one-time links, sessions and tokens are refused.
+pub fn suspend(engine: &Engine, caller: &Caller, slug: &Slug) -> Result<Tenant> {
+    set_status(engine, caller, slug, TenantStatus::Suspended, AuditAction::TenantSuspended)
+}
+
+/// Lets a suspended tenant act again. What it had and has not expired works as before.
+pub fn resume(engine: &Engine, caller: &Caller, slug: &Slug) -> Result<Tenant> {
+    set_status(engine, caller, slug, TenantStatus::Active, AuditAction::TenantResumed)
+}
+
+fn set_status(
+    engine: &Engine,
+    caller: &Caller,
+    slug: &Slug,
+    status: TenantStatus,
+    action: AuditAction,
+) -> Result<Tenant> {
+    let tenant = change(engine, caller, slug, action, move |tx, id| tenants::set_status(tx, id, status))?;
+    Ok(Tenant { status, ..tenant })
+}
+
+/// Changes a tenant, and writes the event if that changed anything. Returns the tenant as it was.
+fn change(
+    engine: &Engine,
+    caller: &Caller,
+    slug: &Slug,
+    action: AuditAction,
+    set: impl FnOnce(&mut PlatformTx<'_>, TenantId) -> std::result::Result<bool, StoreError> + Send + 'static,
+) -> Result<Tenant> {
+    let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
+    let tenant = show(engine, caller, slug)?;
+    let owner = Owner::Tenant(tenant.id);
+    let scope = caller.allow(Action::ManageApps, owner)?;
+    let event = engine.event(caller, owner, action, engine.env.now()).on(tenant.id);
+    let id = tenant.id;
+    engine.store.write(move |tx| {
+        if set(&mut tx.platform(&platform), id)? {
+            audit::insert(&mut tx.tenant(&scope), &event)?;
+        }
+        Ok(())
+    })?;
+    Ok(tenant)
 }
 
 /// All tenants, the oldest first.

@@ -101,7 +101,7 @@ fn issue(
     Ok(IssuedToken { access_token: jwt::sign(&claims, key), expires_in, scope })
 }
 
-/// The app with this id and secret (RFC 6749 §2.3.1). An unknown app, a wrong secret and a
+/// The app with this id and secret (RFC 6749 §2.3.1). An unknown app, a wrong or ended secret and a
 /// disabled app are refused alike: after one query and one comparison at least.
 fn authenticate(
     engine: &Engine,
@@ -114,9 +114,12 @@ fn authenticate(
         let _ = presented.matches(&TokenDigest::from_bytes([0; 32]));
         return Err(Error::of(Code::InvalidClient));
     };
+    let now = engine.env.now();
     let matching = client.secrets.into_iter().find(|secret| secret.digest.matches(&presented));
     match matching {
-        Some(secret) if client.app.active => Ok((AppPrincipal::by_secret(client.app, client.tenant), secret)),
+        Some(secret) if client.app.active && secret.is_live(now) => {
+            Ok((AppPrincipal::by_secret(client.app, client.tenant), secret))
+        }
         _ => Err(Error::of(Code::InvalidClient)),
     }
 }

@@ -1,13 +1,15 @@
-//! Making and finding users, by operators.
+//! Making, finding and locking users, by operators.
 
 use keystead_domain::audit::AuditAction;
 use keystead_domain::id::UserId;
 use keystead_domain::name::Name;
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
-use keystead_domain::user::{User, UserStatus};
+use keystead_domain::user::{LastOperator, User, UserStatus};
 use keystead_domain::{Email, Owner, Secret};
-use keystead_storage::{StoreError, UniqueKey, audit, registrations, second_factors, users};
+use keystead_storage::{
+    StoreError, TenantTx, UniqueKey, audit, registrations, reset_codes, second_factors, sessions, users,
+};
 
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -91,6 +93,65 @@ fn missing() -> Error {
 pub fn list(engine: &Engine, caller: &Caller, directory: Owner) -> Result<Vec<User>> {
     let scope = caller.allow(Action::ManageUsers, directory)?;
     Ok(engine.store.read(|tx| users::list(&mut tx.tenant(&scope)))?)
+}
+
+/// Locks a user: its sessions and its code for a new password end, and it gets no other.
+///
+/// Nothing tells a stranger: the user is refused like one with a wrong password. The last operator
+/// cannot be locked, whoever else is being locked at the same time.
+pub fn lock(engine: &Engine, caller: &Caller, user: &User) -> Result<User> {
+    let scope = caller.allow(Action::ManageUsers, user.directory)?;
+    let event = engine.event(caller, user.directory, AuditAction::UserLocked, engine.env.now()).on(user.id);
+    let id = user.id;
+    let locked = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        users::hold_operators(&mut tenant)?;
+        let Some(user) = users::find(&mut tenant, id)? else { return Ok(Lock::Missing) };
+        if let Err(refused) = user.may_be_locked(users::count_other_operators(&mut tenant, id)?) {
+            audit::insert(&mut tenant, &event.refused())?;
+            return Ok(Lock::Refused(refused));
+        }
+        if users::set_status(&mut tenant, id, UserStatus::Locked)? {
+            audit::insert(&mut tenant, &event)?;
+        }
+        end_access(&mut tenant, id)?;
+        Ok(Lock::Done(User { status: UserStatus::Locked, ..user }))
+    })?;
+    match locked {
+        Lock::Done(user) => Ok(user),
+        Lock::Missing => Err(missing()),
+        Lock::Refused(last) => Err(Error::of(Code::Conflict).saying(last.to_string())),
+    }
+}
+
+/// What became of a lock.
+enum Lock {
+    Done(User),
+    Missing,
+    Refused(LastOperator),
+}
+
+/// Lets a locked user sign in again. What ended when it was locked does not come back.
+pub fn unlock(engine: &Engine, caller: &Caller, user: &User) -> Result<User> {
+    let scope = caller.allow(Action::ManageUsers, user.directory)?;
+    let event = engine.event(caller, user.directory, AuditAction::UserUnlocked, engine.env.now()).on(user.id);
+    let id = user.id;
+    let unlocked = engine.store.write(move |tx| {
+        let mut tenant = tx.tenant(&scope);
+        if users::set_status(&mut tenant, id, UserStatus::Active)? {
+            // A sign-in that was under way while the user was locked may have left a session.
+            end_access(&mut tenant, id)?;
+            audit::insert(&mut tenant, &event)?;
+        }
+        users::find(&mut tenant, id)
+    })?;
+    unlocked.ok_or_else(missing)
+}
+
+fn end_access(tx: &mut TenantTx<'_>, user: UserId) -> std::result::Result<(), StoreError> {
+    sessions::remove_all(tx, user)?;
+    reset_codes::consume(tx, user)?;
+    Ok(())
 }
 
 /// Removes a user's second factor and recovery codes, for whoever lost both. Whether there was one.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, claim_links, counters, jobs, outbox, registrations, reset_codes, revocations, sessions,
-    slowdowns as failures,
+    access_requests, apps, claim_links, counters, jobs, outbox, registrations, reset_codes, revocations,
+    sessions, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
@@ -23,6 +23,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const SWEEP_BATCH: i64 = 500;
 /// How long it is remembered that a mail was sent or given up.
 const FINISHED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a secret that has ended is still shown.
+const ENDED_SECRET_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a claimed job is left to whoever claimed it.
 const JOB_LEASE: Duration = Duration::from_secs(60);
 
@@ -139,6 +141,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 failures::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                apps::remove_ended_secrets(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
                 revocations::remove_old(&mut tx, SWEEP_BATCH)?,
             ];

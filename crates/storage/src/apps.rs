@@ -1,10 +1,10 @@
 //! Apps and their secrets.
 
 use diesel::prelude::*;
-use keystead_domain::Timestamp;
 use keystead_domain::app::{App, AppSecret};
 use keystead_domain::id::{AppId, AppSecretId};
 use keystead_domain::revocation::Revocation;
+use keystead_domain::{Timestamp, TokenDigest};
 
 use crate::row::Reading;
 use crate::schema::{app_secrets, apps};
@@ -41,6 +41,31 @@ impl TryFrom<AppRow> for App {
     }
 }
 
+#[derive(HasQuery)]
+#[diesel(table_name = app_secrets)]
+pub(crate) struct SecretRow {
+    id: String,
+    digest: Vec<u8>,
+    created_at: i64,
+    last_used_at: Option<i64>,
+    ends_at: Option<i64>,
+}
+
+impl TryFrom<SecretRow> for AppSecret {
+    type Error = StoreError;
+
+    fn try_from(row: SecretRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "app_secrets", row: &row.id };
+        Ok(Self {
+            id: read.parse("id", &row.id)?,
+            digest: TokenDigest::from_bytes(read.bytes("digest", &row.digest)?),
+            created_at: Timestamp::from_micros(row.created_at),
+            last_used_at: row.last_used_at.map(Timestamp::from_micros),
+            ends_at: row.ends_at.map(Timestamp::from_micros),
+        })
+    }
+}
+
 /// Adds an app to the owner's.
 pub fn insert(tx: &mut TenantTx<'_>, app: &App) -> Result<(), StoreError> {
     let row = AppRow {
@@ -66,9 +91,75 @@ pub fn insert_secret(tx: &mut TenantTx<'_>, app: &App, secret: &AppSecret) -> Re
         app_secrets::digest.eq(secret.digest.as_bytes().to_vec()),
         app_secrets::created_at.eq(secret.created_at.as_micros()),
         app_secrets::last_used_at.eq(secret.last_used_at.map(Timestamp::as_micros)),
+        app_secrets::ends_at.eq(secret.ends_at.map(Timestamp::as_micros)),
     );
     on!(tx, |conn| diesel::insert_into(app_secrets::table).values(values).execute(conn))?;
     Ok(())
+}
+
+/// Lets whoever changes the secrets of an app do so one after the other, until the transaction ends;
+/// whether the owner has the app.
+pub fn hold(tx: &mut TenantTx<'_>, app: AppId) -> Result<bool, StoreError> {
+    let key = (tx.key(), app.to_string());
+    // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
+    let held = on!(tx, |conn| diesel::update(apps::table.find(key))
+        .set(apps::active.eq(apps::active))
+        .execute(conn))?;
+    Ok(held == 1)
+}
+
+/// Disables or enables an app; whether that changed it.
+pub fn set_active(tx: &mut TenantTx<'_>, app: AppId, active: bool) -> Result<bool, StoreError> {
+    let key = (tx.key(), app.to_string());
+    let changed = on!(tx, |conn| diesel::update(apps::table.find(key))
+        .filter(apps::active.ne(active))
+        .set(apps::active.eq(active))
+        .execute(conn))?;
+    tx.revoke(Revocation::App(app));
+    Ok(changed == 1)
+}
+
+/// The secrets of an app, the oldest first.
+pub fn list_secrets(tx: &mut TenantTx<'_>, app: AppId) -> Result<Vec<AppSecret>, StoreError> {
+    let of_owner = app_secrets::owner.eq(tx.key());
+    let rows: Vec<SecretRow> = on!(tx, |conn| SecretRow::query()
+        .filter(of_owner)
+        .filter(app_secrets::app_id.eq(app.to_string()))
+        .order(app_secrets::id)
+        .load(conn))?;
+    rows.into_iter().map(AppSecret::try_from).collect()
+}
+
+/// Gives the secrets of an app an end, but for those that end before it anyway.
+pub fn end_secrets(tx: &mut TenantTx<'_>, app: AppId, end: Timestamp) -> Result<(), StoreError> {
+    let of_owner = app_secrets::owner.eq(tx.key());
+    let later = app_secrets::ends_at.is_null().or(app_secrets::ends_at.gt(end.as_micros()));
+    on!(tx, |conn| diesel::update(app_secrets::table)
+        .filter(of_owner)
+        .filter(app_secrets::app_id.eq(app.to_string()))
+        .filter(later)
+        .set(app_secrets::ends_at.eq(end.as_micros()))
+        .execute(conn))?;
+    tx.revoke(Revocation::App(app));
+    Ok(())
+}
+
+/// Removes at most `limit` secrets that ended before `before`; returns how many.
+pub fn remove_ended_secrets(
+    tx: &mut PlatformTx<'_>,
+    before: Timestamp,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let keys: Vec<(String, String, String)> = on!(tx, |conn| app_secrets::table
+        .filter(app_secrets::ends_at.le(before.as_micros()))
+        .select((app_secrets::owner, app_secrets::app_id, app_secrets::id))
+        .limit(limit)
+        .load(conn))?;
+    for (owner, app, id) in &keys {
+        let key = (owner, app, id);
+        on!(tx, |conn| diesel::delete(app_secrets::table.find(key)).execute(conn))?;
+    }
+    Ok(keys.len())
 }
 
 /// Removes the secrets of an app that never authenticated it.

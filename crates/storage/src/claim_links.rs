@@ -47,6 +47,13 @@ pub fn consume(
     Ok(removed == 1)
 }
 
+/// Removes an app's link, where it has one.
+pub fn remove(tx: &mut TenantTx<'_>, app: AppId) -> Result<(), StoreError> {
+    let key = (tx.key(), app.to_string());
+    on!(tx, |conn| diesel::delete(claim_links::table.find(key)).execute(conn))?;
+    Ok(())
+}
+
 /// Removes at most `limit` links that ran out; returns how many.
 pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
     let expired = claim_links::expires_at.le(now.as_micros());

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use crate::schema::deployment;
 use crate::{PlatformTx, StoreError};
 
-const MASTER_KEY_ID: &str = "master_key_id";
+pub(crate) const MASTER_KEY_ID: &str = "master_key_id";
 const ROOT_KEY: &str = "root_key";
 
 /// Which keys a database belongs to.

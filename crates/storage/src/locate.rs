@@ -6,8 +6,7 @@ use keystead_domain::app::{App, AppSecret, ClientId};
 use keystead_domain::tenant::Tenant;
 use keystead_domain::{Timestamp, TokenDigest};
 
-use crate::apps::AppRow;
-use crate::row::Reading;
+use crate::apps::{AppRow, SecretRow};
 use crate::schema::{app_secrets, apps, claim_links, tenants};
 use crate::tenants::TenantRow;
 use crate::{StoreError, Tx};
@@ -21,29 +20,6 @@ pub fn app(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<(App, Option<
         .first(conn)
         .optional())?;
     row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
-}
-
-#[derive(HasQuery)]
-#[diesel(table_name = app_secrets)]
-struct SecretRow {
-    id: String,
-    digest: Vec<u8>,
-    created_at: i64,
-    last_used_at: Option<i64>,
-}
-
-impl TryFrom<SecretRow> for AppSecret {
-    type Error = StoreError;
-
-    fn try_from(row: SecretRow) -> Result<Self, StoreError> {
-        let read = Reading { table: "app_secrets", row: &row.id };
-        Ok(Self {
-            id: read.parse("id", &row.id)?,
-            digest: TokenDigest::from_bytes(read.bytes("digest", &row.digest)?),
-            created_at: Timestamp::from_micros(row.created_at),
-            last_used_at: row.last_used_at.map(Timestamp::from_micros),
-        })
-    }
 }
 
 /// An app, the tenant that owns it, and its secrets.

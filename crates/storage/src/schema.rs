@@ -42,6 +42,7 @@ table! {
         digest -> Binary,
         created_at -> BigInt,
         last_used_at -> Nullable<BigInt>,
+        ends_at -> Nullable<BigInt>,
     }
 }
 

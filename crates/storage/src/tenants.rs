@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use keystead_domain::Timestamp;
 use keystead_domain::id::TenantId;
+use keystead_domain::revocation::Revocation;
 use keystead_domain::slug::Slug;
-use keystead_domain::tenant::Tenant;
+use keystead_domain::tenant::{PlanName, Tenant, TenantStatus};
 
 use crate::row::Reading;
 use crate::schema::tenants;
@@ -72,6 +73,26 @@ pub fn find(tx: &mut PlatformTx<'_>, id: TenantId) -> Result<Option<Tenant>, Sto
     let row: Option<TenantRow> =
         on!(tx, |conn| TenantRow::query().find(id.to_string()).first(conn).optional())?;
     row.map(Tenant::try_from).transpose()
+}
+
+/// Puts a tenant on another plan; whether that changed it.
+pub fn set_plan(tx: &mut PlatformTx<'_>, id: TenantId, plan: &PlanName) -> Result<bool, StoreError> {
+    let changed = on!(tx, |conn| diesel::update(tenants::table.find(id.to_string()))
+        .filter(tenants::plan.ne(plan.as_str()))
+        .set(tenants::plan.eq(plan.as_str()))
+        .execute(conn))?;
+    tx.revoke(Revocation::Tenant(id));
+    Ok(changed == 1)
+}
+
+/// Suspends or resumes a tenant; whether that changed it.
+pub fn set_status(tx: &mut PlatformTx<'_>, id: TenantId, status: TenantStatus) -> Result<bool, StoreError> {
+    let changed = on!(tx, |conn| diesel::update(tenants::table.find(id.to_string()))
+        .filter(tenants::status.ne(status.as_str()))
+        .set(tenants::status.eq(status.as_str()))
+        .execute(conn))?;
+    tx.revoke(Revocation::Tenant(id));
+    Ok(changed == 1)
 }
 
 /// All tenants, the oldest first.

@@ -4,11 +4,11 @@ use diesel::prelude::*;
 use keystead_domain::id::UserId;
 use keystead_domain::name::Name;
 use keystead_domain::revocation::Revocation;
-use keystead_domain::user::{PasswordHash, User};
+use keystead_domain::user::{PasswordHash, User, UserStatus};
 use keystead_domain::{Email, Timestamp};
 
 use crate::row::Reading;
-use crate::schema::users;
+use crate::schema::{deployment, users};
 use crate::{StoreError, TenantTx};
 
 #[derive(HasQuery, Insertable)]
@@ -113,7 +113,8 @@ pub fn find_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<Option<Passw
     Ok(hash.flatten().map(PasswordHash::new))
 }
 
-/// Sets a password whatever it was, for an address that was just proven to be the user's.
+/// Sets a password whatever it was, for an address that was just proven to be the user's; whether the
+/// user may still have one, that is, is there and not locked.
 pub fn reset_password(
     tx: &mut TenantTx<'_>,
     user: UserId,
@@ -122,6 +123,7 @@ pub fn reset_password(
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .filter(users::status.eq(UserStatus::Active.as_str()))
         .set((
             users::password_hash.eq(new.as_phc()),
             users::email_verified_at.eq(Some(verified_at.as_micros()))
@@ -129,6 +131,39 @@ pub fn reset_password(
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
+}
+
+/// Locks or unlocks a user; whether that changed it.
+pub fn set_status(tx: &mut TenantTx<'_>, user: UserId, status: UserStatus) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .filter(users::status.ne(status.as_str()))
+        .set(users::status.eq(status.as_str()))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(user));
+    Ok(changed == 1)
+}
+
+/// Lets whoever changes who is an operator do so one after the other, until the transaction ends.
+pub fn hold_operators(tx: &mut TenantTx<'_>) -> Result<(), StoreError> {
+    // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
+    on!(tx, |conn| diesel::update(deployment::table)
+        .filter(deployment::key.eq(crate::deployment::MASTER_KEY_ID))
+        .set(deployment::value.eq(deployment::value))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// How many active operators there are besides `user`.
+pub fn count_other_operators(tx: &mut TenantTx<'_>, user: UserId) -> Result<i64, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    Ok(on!(tx, |conn| users::table
+        .filter(directory)
+        .filter(users::operator)
+        .filter(users::status.eq(UserStatus::Active.as_str()))
+        .filter(users::id.ne(user.to_string()))
+        .count()
+        .get_result(conn))?)
 }
 
 /// Changes what a user calls itself.

@@ -5,20 +5,20 @@ use std::thread;
 use std::time::Duration;
 
 use keystead_domain::access_request::RequestStatus;
+use keystead_domain::app::MAX_LIVE_SECRETS;
 use keystead_domain::audit::{AuditAction, Origin, Outcome};
 use keystead_domain::id::AccessRequestId;
-use keystead_domain::policy::Action;
 use keystead_domain::{Owner, Secret};
 use keystead_service::access_requests::{
     NewAccessRequest, Reviewed, Terms, approve, leave, list, reject, send_fresh_link, show,
 };
+use keystead_service::apps::rotate_secret;
 use keystead_service::claims::{ClaimedSecret, redeem};
 use keystead_service::tokens::{ClientCredentials, issue_to_app};
 use keystead_service::{Caller, Code, Error};
-use keystead_storage::audit;
-use keystead_testkit::{Keystead, TestDatabase, both_backends};
+use keystead_testkit::{Keystead, both_backends};
 
-use crate::steps::{ADA, refusal};
+use crate::steps::{ADA, events, refusal};
 
 fn visitor() -> Caller {
     Caller::visitor(Origin::default())
@@ -61,11 +61,6 @@ fn authenticates(keystead: &Keystead, client_id: &str, secret: &str) -> bool {
         scope: None,
     };
     issue_to_app(&keystead.engine, credentials).is_ok()
-}
-
-fn events(database: &TestDatabase, owner: Owner, action: AuditAction, outcome: Outcome) -> i64 {
-    let scope = Caller::host().allow(Action::ManageApps, owner).unwrap();
-    database.open().read(|tx| audit::count(&mut tx.tenant(&scope), action, outcome)).unwrap()
 }
 
 both_backends! {
@@ -277,5 +272,26 @@ both_backends! {
             assert!(send_fresh_link(&keystead.engine, &caller, id).is_err());
         }
         assert_eq!(show(&keystead.engine, &Caller::host(), id).unwrap().request.state.status(), RequestStatus::Pending);
+    }
+
+    fn a_link_makes_no_secret_beyond_the_most_and_none_after_all_were_ended(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let reviewed = approved(&keystead, request(&keystead, "Acme", ADA)).unwrap();
+        let (id, client) = (reviewed.request.id, reviewed.granted.unwrap().1.client_id);
+        let day = Duration::from_secs(86_400);
+        let rotate = |keep| rotate_secret(&keystead.engine, &Caller::host(), &client, keep);
+        for _ in 0..MAX_LIVE_SECRETS {
+            let secret = rotate(day).unwrap().client_secret;
+            assert!(authenticates(&keystead, client.as_str(), secret.expose()));
+        }
+        let token = mailed_token(&keystead, ADA);
+        assert_eq!(refusal(claim(&keystead, &token)), Code::Conflict);
+        keystead.advance(day);
+        claim(&keystead, &token).unwrap();
+
+        send_fresh_link(&keystead.engine, &Caller::host(), id).unwrap();
+        let token = mailed_token(&keystead, ADA);
+        rotate(Duration::ZERO).unwrap();
+        assert_eq!(refusal(claim(&keystead, &token)), Code::InvalidLink);
     }
 }

@@ -5,6 +5,7 @@
 mod access_requests;
 mod apps;
 mod engine;
+mod locks;
 mod mail;
 mod master_key;
 mod mfa;

@@ -1,15 +1,18 @@
 //! What the tests do again and again.
 
-use keystead_domain::Secret;
+use keystead_domain::audit::{AuditAction, Outcome};
 use keystead_domain::password::Password;
+use keystead_domain::policy::Action;
 use keystead_domain::registration::TypedCode;
 use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::user::User;
+use keystead_domain::{Owner, Secret};
 use keystead_service::sessions::{self, NewSession, SignedIn};
 use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use keystead_service::sign_ups::{self, PendingSignUp, SignUp};
 use keystead_service::{Caller, Code, Error, Reauthentication};
-use keystead_testkit::Keystead;
+use keystead_storage::audit;
+use keystead_testkit::{Keystead, TestDatabase};
 
 pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -90,6 +93,12 @@ pub(crate) fn refusal<T>(result: Result<T, Error>) -> Code {
         Ok(_) => panic!("was not refused"),
         Err(error) => error.code(),
     }
+}
+
+/// How often the trail of `owner` has this.
+pub(crate) fn events(database: &TestDatabase, owner: Owner, action: AuditAction, outcome: Outcome) -> i64 {
+    let scope = Caller::host().allow(Action::ManageApps, owner).unwrap();
+    database.open().read(|tx| audit::count(&mut tx.tenant(&scope), action, outcome)).unwrap()
 }
 
 /// Six digits other than these.

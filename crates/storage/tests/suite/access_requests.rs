@@ -164,7 +164,7 @@ both_backends! {
         let (store, mine) = (database.open(), tenant());
         let app = app(&store, mine);
         let digest = link(&store, mine, &app, "link_x");
-        let secret = AppSecret { id: AppSecretId::mint(NOW, &SystemEnv), digest, created_at: NOW, last_used_at: None };
+        let secret = AppSecret { id: AppSecretId::mint(NOW, &SystemEnv), digest, created_at: NOW, last_used_at: None, ends_at: None };
         let row = app.clone();
         store.write(move |tx| apps::insert_secret(&mut tx.tenant(&mine), &row, &secret)).unwrap();
         for stranger in [tenant(), scope(Owner::Platform)] {

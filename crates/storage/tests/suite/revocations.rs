@@ -4,11 +4,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keystead_domain::id::SessionId;
+use keystead_domain::policy::{PlatformScope, TenantScope};
 use keystead_domain::revocation::Revocation;
-use keystead_storage::{Store, StoreError, sessions};
+use keystead_domain::tenant::TenantStatus;
+use keystead_domain::user::UserStatus;
+use keystead_storage::{Store, StoreError, Tx, apps, sessions, tenants, users};
 use keystead_testkit::both_backends;
 
-use crate::rows::{id, tenant};
+use crate::rows::{NOW, id, platform, tenant};
 
 /// Ends a session that nobody has, of a user that nobody is.
 fn end(store: &Store, session: SessionId) {
@@ -26,6 +29,23 @@ both_backends! {
         end(&store, id(7));
         assert!(!store.generations().still_stands(before, &on));
         assert!(store.generations().still_stands(before, &[Revocation::Session(id(8))]));
+    }
+
+    fn what_an_operator_changes_is_an_end(database: TestDatabase) {
+        let (store, scope, platform) = (database.open(), tenant(), platform());
+        store.feed().look().unwrap();
+        let all = [Revocation::Tenant(id(1)), Revocation::App(id(2)), Revocation::User(id(3))];
+        let ended = |change: fn(&mut Tx<'_>, &TenantScope, &PlatformScope) -> Result<(), StoreError>| {
+            let before = store.generations().current();
+            store.write(move |tx| change(tx, &scope, &platform)).unwrap();
+            all.map(|one| !store.generations().still_stands(before, &[one]))
+        };
+        let (of_tenant, of_app, of_user) = ([true, false, false], [false, true, false], [false, false, true]);
+        assert_eq!(ended(|tx, _, rows| tenants::set_status(&mut tx.platform(rows), id(1), TenantStatus::Suspended).map(|_| ())), of_tenant);
+        assert_eq!(ended(|tx, _, rows| tenants::set_plan(&mut tx.platform(rows), id(1), &"free".parse().unwrap()).map(|_| ())), of_tenant);
+        assert_eq!(ended(|tx, rows, _| apps::set_active(&mut tx.tenant(rows), id(2), false).map(|_| ())), of_app);
+        assert_eq!(ended(|tx, rows, _| apps::end_secrets(&mut tx.tenant(rows), id(2), NOW)), of_app);
+        assert_eq!(ended(|tx, rows, _| users::set_status(&mut tx.tenant(rows), id(3), UserStatus::Locked).map(|_| ())), of_user);
     }
 
     fn an_end_that_was_rolled_back_is_none(database: TestDatabase) {
