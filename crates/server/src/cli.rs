@@ -47,13 +47,13 @@ pub(crate) enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
-    /// Make and see tenants
+    /// Make, see, change and suspend tenants
     #[command(subcommand)]
     Tenant(Tenant),
-    /// Make and see apps
+    /// Make, see and disable apps, and rotate their secrets
     #[command(subcommand)]
     App(App),
-    /// Make and see users
+    /// Make, see and lock users
     #[command(subcommand)]
     User(User),
     /// See and decide requests for access
@@ -107,6 +107,23 @@ pub(crate) enum Tenant {
     List,
     /// One tenant
     Show {
+        /// Its slug
+        slug: Slug,
+    },
+    /// Put a tenant on another plan
+    SetPlan {
+        /// Its slug
+        slug: Slug,
+        /// The plan: free, studio, agency
+        plan: PlanName,
+    },
+    /// Refuse a tenant's apps, one-time links, sessions and tokens from now on
+    Suspend {
+        /// Its slug
+        slug: Slug,
+    },
+    /// Let a suspended tenant act again
+    Resume {
         /// Its slug
         slug: Slug,
     },
@@ -176,6 +193,28 @@ pub(crate) enum App {
         #[arg(value_parser = client_id)]
         client_id: ClientId,
     },
+    /// Make a new secret and print it, once; the older ones work a while longer
+    RotateSecret {
+        /// The app's client id
+        #[arg(value_parser = client_id)]
+        client_id: ClientId,
+        /// How long the older ones work; 0 ends them at once [at most: 30 days]
+        #[arg(long, value_name = "SECONDS", default_value_t = 86_400,
+              value_parser = clap::value_parser!(u64).range(..=2_592_000))]
+        keep_old_for: u64,
+    },
+    /// Refuse an app and the access tokens that it has
+    Disable {
+        /// Its client id
+        #[arg(value_parser = client_id)]
+        client_id: ClientId,
+    },
+    /// Let a disabled app be used again
+    Enable {
+        /// Its client id
+        #[arg(value_parser = client_id)]
+        client_id: ClientId,
+    },
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
@@ -215,6 +254,22 @@ pub(crate) enum User {
     },
     /// One user of a directory
     Show {
+        #[command(flatten)]
+        directory: Owned,
+        /// Its address or id
+        #[arg(value_name = "EMAIL|ID")]
+        user: String,
+    },
+    /// Refuse a user from now on, and end its sessions
+    Lock {
+        #[command(flatten)]
+        directory: Owned,
+        /// Its address or id
+        #[arg(value_name = "EMAIL|ID")]
+        user: String,
+    },
+    /// Let a locked user sign in again
+    Unlock {
         #[command(flatten)]
         directory: Owned,
         /// Its address or id

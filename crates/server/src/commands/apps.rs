@@ -1,5 +1,7 @@
 //! `keystead app`.
 
+use std::time::Duration;
+
 use keystead_domain::Timestamp;
 use keystead_domain::app::{App, AppSecret};
 use keystead_service::Caller;
@@ -15,7 +17,7 @@ use crate::output::{self, Show};
 pub(super) struct AppView {
     app_id: String,
     pub(super) client_id: String,
-    /// Only right after it was made.
+    /// Only right after the secret was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
     name: String,
@@ -34,6 +36,8 @@ struct SecretView {
     id: String,
     created_at: String,
     last_used_at: Option<String>,
+    /// Until when it works, where another has taken its place.
+    ends_at: Option<String>,
 }
 
 impl From<App> for AppView {
@@ -59,6 +63,7 @@ impl From<AppSecret> for SecretView {
             id: secret.id.to_string(),
             created_at: secret.created_at.to_rfc3339_seconds(),
             last_used_at: secret.last_used_at.map(Timestamp::to_rfc3339_seconds),
+            ends_at: secret.ends_at.map(Timestamp::to_rfc3339_seconds),
         }
     }
 }
@@ -77,7 +82,9 @@ impl Show for AppView {
         ]);
         for secret in &self.secrets {
             let used = secret.last_used_at.as_deref().unwrap_or("never");
-            lines.push(("secret", format!("{} made {}, last used {used}", secret.id, secret.created_at)));
+            let end = secret.ends_at.as_ref().map(|end| format!(", ends {end}")).unwrap_or_default();
+            let line = format!("{} made {}, last used {used}{end}", secret.id, secret.created_at);
+            lines.push(("secret", line));
         }
         lines
     }
@@ -101,6 +108,19 @@ pub(crate) fn run(context: &Context, command: cli::App) -> Result<(), Failure> {
             let (app, secrets) = apps::show(engine, &host, &client_id)?;
             let secrets = secrets.into_iter().map(SecretView::from).collect();
             output::one(context.format, &AppView { secrets, ..app.into() })
+        }
+        cli::App::RotateSecret { client_id, keep_old_for } => {
+            let keep = Duration::from_secs(keep_old_for);
+            let rotated = apps::rotate_secret(engine, &host, &client_id, keep)?;
+            let client_secret = Some(rotated.client_secret.expose().clone());
+            let secrets = rotated.secrets.into_iter().map(SecretView::from).collect();
+            output::one(context.format, &AppView { client_secret, secrets, ..rotated.app.into() })
+        }
+        cli::App::Disable { client_id } => {
+            output::one(context.format, &AppView::from(apps::set_active(engine, &host, &client_id, false)?))
+        }
+        cli::App::Enable { client_id } => {
+            output::one(context.format, &AppView::from(apps::set_active(engine, &host, &client_id, true)?))
         }
     }
 }

@@ -52,18 +52,22 @@ impl Show for TenantView {
 
 pub(crate) fn run(context: &Context, command: cli::Tenant) -> Result<(), Failure> {
     let (engine, host) = (&context.engine, Caller::host());
-    match command {
+    let tenant = match command {
         cli::Tenant::Create { name, slug, plan, network_identity } => {
             let new = NewTenant { name, slug, plan, entity_hotkey: network_identity };
-            let tenant = tenants::create(engine, &host, new)?;
-            output::one(context.format, &TenantView::from(tenant))
+            tenants::create(engine, &host, new)?
         }
         cli::Tenant::List => {
             let tenants = tenants::list(engine, &host)?;
-            output::list(context.format, &tenants.into_iter().map(TenantView::from).collect::<Vec<_>>())
+            return output::list(
+                context.format,
+                &tenants.into_iter().map(TenantView::from).collect::<Vec<_>>(),
+            );
         }
-        cli::Tenant::Show { slug } => {
-            output::one(context.format, &TenantView::from(tenants::show(engine, &host, &slug)?))
-        }
-    }
+        cli::Tenant::Show { slug } => tenants::show(engine, &host, &slug)?,
+        cli::Tenant::SetPlan { slug, plan } => tenants::set_plan(engine, &host, &slug, plan)?,
+        cli::Tenant::Suspend { slug } => tenants::suspend(engine, &host, &slug)?,
+        cli::Tenant::Resume { slug } => tenants::resume(engine, &host, &slug)?,
+    };
+    output::one(context.format, &TenantView::from(tenant))
 }

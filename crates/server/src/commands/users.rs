@@ -77,6 +77,16 @@ pub(crate) fn run(context: &Context, command: cli::User) -> Result<(), Failure> 
             let directory = owned::resolve(engine, &directory)?;
             output::one(context.format, &UserView::from(find(engine, &host, directory, &user)?))
         }
+        cli::User::Lock { directory, user } => {
+            let directory = owned::resolve(engine, &directory)?;
+            let user = find(engine, &host, directory, &user)?;
+            output::one(context.format, &UserView::from(users::lock(engine, &host, &user)?))
+        }
+        cli::User::Unlock { directory, user } => {
+            let directory = owned::resolve(engine, &directory)?;
+            let user = find(engine, &host, directory, &user)?;
+            output::one(context.format, &UserView::from(users::unlock(engine, &host, &user)?))
+        }
         cli::User::ResetMfa { directory, user } => {
             let directory = owned::resolve(engine, &directory)?;
             let user = find(engine, &host, directory, &user)?;

@@ -11,6 +11,7 @@ mod deploying;
 mod durability;
 mod lifecycle;
 mod limits;
+mod operators;
 mod process;
 mod quickstart;
 mod smtp;
