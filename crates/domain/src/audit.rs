@@ -124,6 +124,8 @@ actions! {
     AppDisabled = "app.disabled",
     /// A disabled app may be used again.
     AppEnabled = "app.enabled",
+    /// Another key signs tokens.
+    SigningKeyRotated = "signing_key.rotated",
     /// A user was made by an operator.
     UserCreated = "user.created",
     /// A user was locked by an operator.

@@ -26,6 +26,7 @@ pub mod revocation;
 pub mod second_factor;
 pub mod secret;
 pub mod session;
+pub mod signing_key;
 pub mod slowdown;
 pub mod slug;
 pub mod tenant;

@@ -134,6 +134,8 @@ pub enum PlatformAction {
     LeaveAccessRequest,
     /// See and decide requests for access.
     DecideAccessRequests,
+    /// See the keys that sign tokens, and let another one sign.
+    ManageSigningKeys,
     /// Put another master key in place of the present one.
     RotateMasterKey,
     /// End what a restored backup would bring back to life.
@@ -329,6 +331,7 @@ mod tests {
             (PlatformAction::ManageTenants, false),
             (PlatformAction::LeaveAccessRequest, true),
             (PlatformAction::DecideAccessRequests, false),
+            (PlatformAction::ManageSigningKeys, false),
             (PlatformAction::RotateMasterKey, false),
             (PlatformAction::SettleRestored, false),
             (PlatformAction::RunBackgroundWork, false),

@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Make, see and lock users
     #[command(subcommand)]
     User(User),
+    /// See the keys that sign tokens, and let another one sign
+    #[command(subcommand)]
+    SigningKey(SigningKey),
     /// See and decide requests for access
     #[command(subcommand)]
     Request(Request),
@@ -283,6 +286,18 @@ pub(crate) enum User {
         /// Its address or id
         #[arg(value_name = "EMAIL|ID")]
         user: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SigningKey {
+    /// The key that signs, the one that comes next, and those that are retired
+    List,
+    /// Let the next key sign; what the old one signed stays good until it ends
+    Rotate {
+        /// Replace all keys, and refuse at once whatever they signed: they are known to somebody else
+        #[arg(long)]
+        compromised: bool,
     },
 }
 

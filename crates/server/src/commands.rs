@@ -4,6 +4,7 @@ mod apps;
 mod mails;
 mod owned;
 mod requests;
+mod signing_keys;
 mod tenants;
 mod users;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Tenant(command) => tenants::run(&context(&global)?, command),
         Command::App(command) => apps::run(&context(&global)?, command),
         Command::User(command) => users::run(&context(&global)?, command),
+        Command::SigningKey(command) => signing_keys::run(&context(&global)?, command),
         Command::Request(command) => requests::run(&context(&global)?, command),
         Command::Mail(command) => {
             mails::run(&deployment::load(&global, Vec::new())?.config, format(&global), command)

@@ -25,7 +25,7 @@ pub fn app(engine: &Engine, access_token: &str, arrival: Arrival) -> Result<Call
 
 fn principal(engine: &Engine, access_token: &str) -> Result<AppPrincipal> {
     let invalid = || Error::of(Code::InvalidToken);
-    let claims = jwt::verify(access_token, engine.signing_keys.iter()).map_err(|_| invalid())?;
+    let claims = jwt::verify(access_token, |kid| engine.verifying_key(kid)).map_err(|_| invalid())?;
     let (client_id, scopes) =
         claims.client_credentials(&engine.settings.issuer, engine.env.now()).map_err(|_| invalid())?;
     let (app, tenant) = engine

@@ -9,7 +9,6 @@ use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
-use keystead_crypto::signing::{Jwk, SigningKey};
 use keystead_domain::name::Name;
 use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
@@ -17,11 +16,11 @@ use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::{PlanName, TenantStatus};
 use keystead_domain::{Env, Owner};
-use keystead_storage::signing_keys::StoredSigningKey;
-use keystead_storage::{Store, StoreError, UniqueKey, deployment, signing_keys, tenants};
+use keystead_storage::{Store, StoreError, UniqueKey, deployment, tenants};
 
 use crate::Caller;
 use crate::rate_limits::{RateLimits, Windows};
+use crate::signing_keys::Keys;
 
 /// What an operator can set, as far as use cases care.
 #[derive(Clone)]
@@ -50,6 +49,13 @@ pub struct Settings {
     pub client_address: ClientAddress,
 }
 
+impl Settings {
+    /// How long the longest-lived of the signed tokens lives.
+    pub(crate) const fn longest_token_lifetime(&self) -> Duration {
+        self.app_token_lifetime
+    }
+}
+
 /// What each kind of secret begins with, so that a deployment's secrets carry its own brand.
 #[derive(Clone)]
 pub struct Prefixes {
@@ -70,8 +76,7 @@ pub struct Engine {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) codes: Arc<CodeKey>,
     pub(crate) forms: FormKey,
-    /// The key that signs comes first.
-    pub(crate) signing_keys: Vec<SigningKey>,
+    pub(crate) keys: Keys,
     pub(crate) work: Bell,
     pub(crate) windows: Windows,
 }
@@ -111,7 +116,7 @@ pub fn master_key_id(store: &Store) -> Result<Option<String>, StoreError> {
 }
 
 /// The scope of the server's own work, which the gate always gives.
-fn background() -> Result<PlatformScope, StoreError> {
+pub(crate) fn background() -> Result<PlatformScope, StoreError> {
     Caller::system()
         .allow_platform(PlatformAction::RunBackgroundWork)
         .map_err(|denied| StoreError::Failed(format!("the server may not do its own work: {denied:?}")))
@@ -119,7 +124,7 @@ fn background() -> Result<PlatformScope, StoreError> {
 
 impl Engine {
     /// Starts on a migrated database. On a new one it remembers the master key and makes the root key
-    /// and the first signing key; on any other it refuses a wrong master key.
+    /// and the first signing keys; on any other it refuses a wrong master key.
     pub fn start(
         store: Store,
         master_key: &MasterKey,
@@ -128,7 +133,7 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let root_key = claim(&store, master_key, &*env)?;
         let sealer = Arc::new(Sealer::new(&root_key));
-        let signing_keys = load_signing_keys(&store, &sealer, &*env)?;
+        let keys = Keys::load(&store, &sealer, &*env)?;
         let hasher = Hasher::start(
             settings.password_cost.clone(),
             settings.hashing_threads,
@@ -138,7 +143,7 @@ impl Engine {
         let codes = Arc::new(CodeKey::new(&root_key));
         let forms = FormKey::new(&root_key);
         let (work, windows) = (Bell::default(), Windows::default());
-        Ok(Self { store, env, settings, hasher, sealer, codes, forms, signing_keys, work, windows })
+        Ok(Self { store, env, settings, hasher, sealer, codes, forms, keys, work, windows })
     }
 
     /// The settings.
@@ -165,11 +170,6 @@ impl Engine {
         let mut random = [0; 8];
         self.env.fill(&mut random);
         format!("{:016x}", u64::from_le_bytes(random))
-    }
-
-    /// The public keys that tokens can be checked with (RFC 7517 §5).
-    pub fn jwks(&self) -> Vec<Jwk> {
-        self.signing_keys.iter().map(SigningKey::jwk).collect()
     }
 }
 
@@ -205,43 +205,6 @@ fn claim(store: &Store, master_key: &MasterKey, env: &dyn Env) -> Result<RootKey
     }
     let sealed = Sealed::from_text(&keys.root_key.unwrap_or_default());
     master_key.open_root_key(&sealed).map_err(|_| StartError::RootKey)
-}
-
-fn load_signing_keys(store: &Store, sealer: &Sealer, env: &dyn Env) -> Result<Vec<SigningKey>, StartError> {
-    let scope = background()?;
-    let mut stored = store.read(|tx| signing_keys::list(&mut tx.platform(&scope)))?;
-    if stored.is_empty() {
-        let seed = SigningKey::generate_seed(env);
-        let kid = SigningKey::from_seed(seed.expose())
-            .map_err(|_| StartError::SigningKey("that was just made".to_owned()))?
-            .kid()
-            .to_owned();
-        let sealed = sealer.seal(&place(&kid), seed.expose(), env);
-        let key = StoredSigningKey { kid, sealed_seed: sealed.as_bytes().to_vec() };
-        let (key_id, now) = (sealer.key_id().to_string(), env.now());
-        let made =
-            store.write(move |tx| signing_keys::insert_current(&mut tx.platform(&scope), &key, &key_id, now));
-        match made {
-            // Another node was faster: its key it is.
-            Ok(()) | Err(StoreError::Taken(UniqueKey::CurrentSigningKey)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        stored = store.read(|tx| signing_keys::list(&mut tx.platform(&scope)))?;
-    }
-    stored
-        .into_iter()
-        .map(|key| {
-            let opened = sealer.open(&place(&key.kid), &Sealed::from_bytes(key.sealed_seed));
-            opened
-                .ok()
-                .and_then(|seed| SigningKey::from_seed(seed.expose()).ok())
-                .ok_or(StartError::SigningKey(key.kid))
-        })
-        .collect()
-}
-
-fn place(kid: &str) -> String {
-    format!("signing_keys/{kid}")
 }
 
 /// Wakes the worker when there is something to do.

@@ -29,6 +29,7 @@ pub mod rate_limits;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;
+pub mod signing_keys;
 pub mod smtp;
 pub mod tenants;
 pub mod tokens;

@@ -97,8 +97,8 @@ fn issue(
         scope: scope.to_string(),
         tenant_id: app.tenant.as_ref().map(|tenant| tenant.id.to_string()),
     };
-    let key = engine.signing_keys.first().ok_or_else(|| Error::internal("there is no signing key"))?;
-    Ok(IssuedToken { access_token: jwt::sign(&claims, key), expires_in, scope })
+    let key = engine.signing_key()?;
+    Ok(IssuedToken { access_token: jwt::sign(&claims, &key), expires_in, scope })
 }
 
 /// The app with this id and secret (RFC 6749 §2.3.1). An unknown app, a wrong or ended secret and a

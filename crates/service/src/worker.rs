@@ -9,7 +9,7 @@ use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
     access_requests, apps, claim_links, counters, jobs, outbox, registrations, reset_codes, revocations,
-    sessions, slowdowns as failures,
+    sessions, signing_keys, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
@@ -143,6 +143,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 apps::remove_ended_secrets(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
+                signing_keys::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 revocations::remove_old(&mut tx, SWEEP_BATCH)?,
             ];
             Ok(most.into_iter().max().unwrap_or(0))

@@ -60,8 +60,8 @@ pub(crate) fn unique_key(info: &dyn DatabaseErrorInformation) -> UniqueKey {
         UniqueKey::TenantSlug
     } else if is("users_email", "failed: users.directory, users.email_key") {
         UniqueKey::UserEmail
-    } else if is("signing_keys_current", "failed: signing_keys.algorithm") {
-        UniqueKey::CurrentSigningKey
+    } else if is("signing_keys_current", "failed: signing_keys.algorithm") || named == "signing_keys_next" {
+        UniqueKey::SigningKey
     } else if is("deployment_pkey", "failed: deployment.key") {
         UniqueKey::Deployment
     } else {

@@ -41,8 +41,8 @@ pub enum UniqueKey {
     TenantSlug,
     /// An address within a directory.
     UserEmail,
-    /// The current signing key of an algorithm.
-    CurrentSigningKey,
+    /// The signing key of an algorithm that is current, or comes next.
+    SigningKey,
     /// A key of the deployment's settings.
     Deployment,
     /// A key made of our own randomness.

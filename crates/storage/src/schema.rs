@@ -150,6 +150,8 @@ table! {
         master_key_id -> Text,
         state -> Text,
         created_at -> BigInt,
+        activated_at -> Nullable<BigInt>,
+        verifies_until -> Nullable<BigInt>,
     }
 }
 

@@ -6,7 +6,9 @@ use actix_web::web::{self, Data};
 use keystead_service::Engine;
 use serde_json::json;
 
+use crate::error::OAuthError;
 use crate::resource::{Endpoint, endpoint};
+use crate::run;
 
 #[utoipa::path(
     get,
@@ -17,10 +19,12 @@ use crate::resource::{Endpoint, endpoint};
         (status = 200, description = "A JWK Set", body = serde_json::Value)
     )
 )]
-async fn jwks(engine: Data<Engine>) -> HttpResponse {
-    HttpResponse::Ok()
+async fn jwks(engine: Data<Engine>) -> Result<HttpResponse, OAuthError> {
+    // They may have to be read anew.
+    let keys = run(&engine, |engine| Ok(engine.jwks())).await?;
+    Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .json(json!({ "keys": engine.jwks() }))
+        .json(json!({ "keys": keys })))
 }
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {

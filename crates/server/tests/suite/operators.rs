@@ -161,6 +161,37 @@ both_backends! {
         }
     }
 
+    fn signing_keys(database: TestDatabase) {
+        let host = Host::new(&database);
+        let app = tenant_with_app(&host, "acme");
+        let server = host.serve(&[]);
+        let old = token(&server, &app);
+        let published = || -> Vec<String> {
+            let jwks: Value = serde_json::from_str(&server.get("/.well-known/jwks.json").unwrap().1).unwrap();
+            jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+        };
+        let before = published();
+        let listed = host.run(&["signing-key", "list", "--json"]).json();
+        let told: Vec<_> = listed.as_array().unwrap().iter().map(|key| (&key["kid"], &key["state"])).collect();
+        assert_eq!(told, [(&json!(before[0]), &json!("current")), (&json!(before[1]), &json!("next"))]);
+
+        let rotated = host.run(&["signing-key", "rotate", "--json"]).json();
+        assert_eq!((&rotated["kid"], &rotated["state"], &rotated["algorithm"]), (&json!(before[1]), &json!("current"), &json!("EdDSA")));
+        // The key set follows, and with it what signs.
+        soon((3, before[1].clone()), || (published().len(), published().remove(0)));
+        assert_eq!(me(&server, &token(&server, &app), None).0, 200);
+        assert_eq!(me(&server, &old, None).0, 200, "what was signed before stays good");
+        let listed = host.run(&["signing-key", "list", "--json"]).json();
+        assert_eq!((&listed[2]["state"], listed[2]["verifies_until"].is_string()), (&json!("retired"), true));
+
+        let fresh = host.run(&["signing-key", "rotate", "--compromised"]).stdout;
+        soon((401, json!("invalid_token")), || me(&server, &old, None));
+        let after = published();
+        assert!(after.len() == 2 && fresh.contains(&after[0]), "{after:?} {fresh}");
+        assert_eq!(me(&server, &token(&server, &app), None).0, 200);
+        assert_eq!(host.run(&["signing-key"]).code, 2);
+    }
+
     fn a_locked_user(database: TestDatabase) {
         let host = Host::new(&database);
         let app = tenant_with_app(&host, "acme");

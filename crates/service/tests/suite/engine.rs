@@ -34,7 +34,7 @@ both_backends! {
             nodes.into_iter().map(|node| node.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
-        assert_eq!(keys[0].matches("kid").count(), 1);
+        assert_eq!(keys[0].matches("kid").count(), 2, "one that signs, and one that comes next");
     }
 
     fn nothing_that_rests_is_in_clear(database: TestDatabase) {

@@ -14,6 +14,7 @@ mod profile;
 mod sessions;
 mod sign_ins;
 mod sign_ups;
+mod signing_keys;
 mod slowdowns;
 mod smtp;
 mod steps;
