@@ -14,7 +14,7 @@ use keystead_crypto::env::SystemEnv;
 use keystead_domain::audit::Origin;
 use keystead_domain::policy::{AppPrincipal, Principal};
 use keystead_domain::{Email, Env as _, Secret};
-use keystead_service::sessions::{self, Revocation, SignedIn};
+use keystead_service::sessions::{self, SessionsToEnd, SignedIn};
 use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use keystead_service::sign_ups::{self, SignUp};
 use keystead_service::{Arrival, Caller, Engine, access};
@@ -100,7 +100,7 @@ impl Writes {
     /// A caller as each request has one of its own.
     fn caller(&self, app: usize) -> Result<Caller> {
         let app = self.apps.get(app).ok_or_else(|| Failure::new("no such app"))?;
-        Ok(Caller::new(Principal::App(Box::new(app.clone())), Origin::default()))
+        Ok(Caller::new(Principal::App(Arc::new(app.clone())), Origin::default()))
     }
 
     fn sign_up(&self) -> Result<()> {
@@ -139,7 +139,7 @@ impl Writes {
             loop {
                 let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 let Some((caller, session)) = next else { return Ok(()) };
-                sessions::revoke(self.engine(), &caller, &session, Revocation::Presented)?;
+                sessions::revoke(self.engine(), &caller, &session, SessionsToEnd::Presented)?;
             }
         })?;
         Ok(all as f64 / began.elapsed().as_secs_f64())

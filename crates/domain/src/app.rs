@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::id::{AppId, AppSecretId};
 use crate::name::Name;
 use crate::oauth::ScopeSet;
+use crate::session::LAST_SEEN_GRAIN;
 use crate::{Owner, Timestamp, TokenDigest};
 
 /// An app that authenticates with secrets (a confidential client, RFC 6749 §2.1).
@@ -58,6 +59,13 @@ pub const MAX_LIVE_SECRETS: usize = 5;
 /// Whether an app may get another secret while these are kept.
 pub fn has_room_for_secret<'s>(kept: impl IntoIterator<Item = &'s AppSecret>, now: Timestamp) -> bool {
     kept.into_iter().filter(|secret| secret.is_live(now)).count() < MAX_LIVE_SECRETS
+}
+
+impl AppSecret {
+    /// Whether using the secret at `now` is worth a write.
+    pub fn needs_touch(&self, now: Timestamp) -> bool {
+        self.last_used_at.is_none_or(|last| now.since(last) >= LAST_SEEN_GRAIN)
+    }
 }
 
 /// A `client_id` (RFC 6749 §2.2): public, 1 to 128 of RFC 3986's unreserved characters.

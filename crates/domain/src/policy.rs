@@ -4,6 +4,8 @@
 //! The answer is a [`TenantScope`], and without one no row of an owner can be reached, so code
 //! that touches a tenant's data shows that it asked.
 
+use std::sync::Arc;
+
 use crate::app::{App, ClientId};
 use crate::audit::Actor;
 use crate::id::AppId;
@@ -20,7 +22,7 @@ pub enum Principal {
     /// The server's own background work.
     System,
     /// An app with an access token of its own, or with its secret at the token endpoint.
-    App(Box<AppPrincipal>),
+    App(Arc<AppPrincipal>),
     /// Somebody who has proved nothing.
     Visitor,
     /// Somebody who holds the one-time link to an app's secret.

@@ -129,6 +129,12 @@ settings! {
             queue: usize = 32, whole_number!(1..=100_000);
         }
 
+        section cache: Cache {
+            /// Verified credentials that are remembered, so that they need not be looked up again: this
+            /// many access tokens, sessions and client credentials each; 0 remembers none
+            max_entries: usize = 100_000, whole_number!(0..=100_000_000);
+        }
+
         section rate_limits: RateLimits {
             /// Whether requests and failures are limited at all
             enabled: bool = true, SWITCH;

@@ -149,6 +149,7 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             header: config.client_ip_header.clone(),
             trusted: config.trusted_proxies.clone(),
         },
+        remembered: config.cache.max_entries,
     })
 }
 

@@ -1,11 +1,21 @@
 //! Finding out which app calls.
 
+use std::sync::Arc;
+
 use keystead_crypto::jwt;
 use keystead_domain::policy::AppPrincipal;
 use keystead_domain::rate_limit::{Limit, Subject};
+use keystead_domain::revocation::Revocation;
+use keystead_domain::{Timestamp, TokenDigest};
 use keystead_storage::locate;
 
 use crate::{Arrival, Caller, Code, Engine, Error, Result, rate_limits};
+
+/// An app that showed an access token.
+pub struct VerifiedApp {
+    principal: Arc<AppPrincipal>,
+    expires_at: Timestamp,
+}
 
 /// The app that an access token of its own was issued to (RFC 6750, RFC 9068 §4): as it is now,
 /// with what the token carries. An app that was disabled since is refused like an unknown one.
@@ -13,18 +23,34 @@ use crate::{Arrival, Caller, Code, Engine, Error, Result, rate_limits};
 /// The request counts for the app. One with a token that is no good counts for where it came
 /// from, and no number of those keeps a good token out: others may share the address.
 pub fn app(engine: &Engine, access_token: &str, arrival: Arrival) -> Result<Caller> {
-    let principal = match principal(engine, access_token) {
-        Err(error) if error.code() == Code::InvalidToken => {
-            return Err(rate_limits::refused_bearer(engine, &arrival).err().unwrap_or(error));
-        }
-        other => other?,
+    let verified = match recall(engine, access_token) {
+        Some(verified) => verified,
+        None => match verify(engine, access_token) {
+            Err(error) if error.code() == Code::InvalidToken => {
+                return Err(rate_limits::refused_bearer(engine, &arrival).err().unwrap_or(error));
+            }
+            other => other?,
+        },
     };
-    engine.count(&arrival.meter, &[(Limit::App, Subject::App(principal.id))])?;
-    Ok(Caller::arrived(principal, arrival))
+    admit(engine, &verified, arrival)
 }
 
-fn principal(engine: &Engine, access_token: &str) -> Result<AppPrincipal> {
+/// The app that showed this token a moment ago, if that still stands. Does not block.
+pub fn recall(engine: &Engine, access_token: &str) -> Option<Arc<VerifiedApp>> {
+    let recalled =
+        engine.apps.recall(engine.store.generations(), TokenDigest::of(access_token).as_bytes())?;
+    (engine.env.now() < recalled.expires_at).then_some(recalled)
+}
+
+/// Lets an app in that was [recalled](recall), as [`app`] does. Does not block.
+pub fn admit(engine: &Engine, verified: &VerifiedApp, arrival: Arrival) -> Result<Caller> {
+    engine.count(&arrival.meter, &[(Limit::App, Subject::App(verified.principal.id))])?;
+    Ok(Caller::arrived(Arc::clone(&verified.principal), arrival))
+}
+
+fn verify(engine: &Engine, access_token: &str) -> Result<Arc<VerifiedApp>> {
     let invalid = || Error::of(Code::InvalidToken);
+    let since = engine.store.generations().current();
     let claims = jwt::verify(access_token, |kid| engine.verifying_key(kid)).map_err(|_| invalid())?;
     let (client_id, scopes) =
         claims.client_credentials(&engine.settings.issuer, engine.env.now()).map_err(|_| invalid())?;
@@ -33,5 +59,12 @@ fn principal(engine: &Engine, access_token: &str) -> Result<AppPrincipal> {
         .read(|tx| locate::app(tx, &client_id))?
         .filter(|(app, _)| app.active)
         .ok_or_else(invalid)?;
-    Ok(AppPrincipal::by_token(app, tenant, &scopes))
+    let hangs_on = [Revocation::SigningKeys, Revocation::App(app.id)]
+        .into_iter()
+        .chain(tenant.as_ref().map(|tenant| Revocation::Tenant(tenant.id)));
+    let hangs_on: Vec<_> = hangs_on.collect();
+    let principal = Arc::new(AppPrincipal::by_token(app, tenant, &scopes));
+    let verified = Arc::new(VerifiedApp { principal, expires_at: claims.expires_at() });
+    engine.apps.keep(*TokenDigest::of(access_token).as_bytes(), Arc::clone(&verified), since, hangs_on);
+    Ok(verified)
 }

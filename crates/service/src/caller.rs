@@ -1,6 +1,7 @@
 //! Who calls, and from where.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use keystead_domain::Owner;
 use keystead_domain::audit::{Actor, Origin};
@@ -27,11 +28,11 @@ impl Caller {
 
     /// An app that was authenticated by what arrived. A first-party app is believed where its end
     /// user is: that is then where the request came from.
-    pub(crate) fn arrived(app: AppPrincipal, arrival: Arrival) -> Self {
+    pub(crate) fn arrived(app: Arc<AppPrincipal>, arrival: Arrival) -> Self {
         let Arrival { mut origin, end_user_ip, meter } = arrival;
         let end_user_ip = end_user_ip.filter(|_| app.first_party).map(|ip| ip.to_canonical());
         origin.ip = end_user_ip.or(origin.ip);
-        Self { principal: Principal::App(Box::new(app)), origin, end_user_ip, meter }
+        Self { principal: Principal::App(app), origin, end_user_ip, meter }
     }
 
     /// Whoever runs commands on the server's host, or the program that embeds the service.

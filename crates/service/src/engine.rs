@@ -9,6 +9,7 @@ use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
+use keystead_domain::app::ClientId;
 use keystead_domain::name::Name;
 use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
@@ -16,11 +17,15 @@ use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::{PlanName, TenantStatus};
 use keystead_domain::{Env, Owner};
-use keystead_storage::{Store, StoreError, UniqueKey, deployment, tenants};
+use keystead_storage::{Feed, Store, StoreError, UniqueKey, deployment, tenants};
 
 use crate::Caller;
+use crate::access::VerifiedApp;
+use crate::memory::Memory;
 use crate::rate_limits::{RateLimits, Windows};
+use crate::sessions::LiveSession;
 use crate::signing_keys::Keys;
+use crate::tokens::KnownClient;
 
 /// What an operator can set, as far as use cases care.
 #[derive(Clone)]
@@ -47,6 +52,8 @@ pub struct Settings {
     pub rate_limits: Option<RateLimits>,
     /// How the address of a client is found behind proxies.
     pub client_address: ClientAddress,
+    /// How many verified credentials of each kind are remembered.
+    pub remembered: usize,
 }
 
 impl Settings {
@@ -79,6 +86,11 @@ pub struct Engine {
     pub(crate) keys: Keys,
     pub(crate) work: Bell,
     pub(crate) windows: Windows,
+    /// By the SHA-256 of an access token.
+    pub(crate) apps: Memory<[u8; 32], VerifiedApp>,
+    pub(crate) clients: Memory<ClientId, KnownClient>,
+    /// By the SHA-256 of a session token.
+    pub(crate) sessions: Memory<[u8; 32], LiveSession>,
 }
 
 /// Why an engine does not start.
@@ -143,7 +155,29 @@ impl Engine {
         let codes = Arc::new(CodeKey::new(&root_key));
         let forms = FormKey::new(&root_key);
         let (work, windows) = (Bell::default(), Windows::default());
-        Ok(Self { store, env, settings, hasher, sealer, codes, forms, keys, work, windows })
+        let max = settings.remembered;
+        let (apps, clients, sessions) = (Memory::new(max), Memory::new(max), Memory::new(max));
+        Ok(Self {
+            store,
+            env,
+            settings,
+            hasher,
+            sealer,
+            codes,
+            forms,
+            keys,
+            work,
+            windows,
+            apps,
+            clients,
+            sessions,
+        })
+    }
+
+    /// Follows what other processes end. The [worker](crate::worker) does so; while nobody does,
+    /// nothing is answered from memory.
+    pub fn feed(&self) -> Feed<'_> {
+        self.store.feed()
     }
 
     /// The settings.

@@ -10,6 +10,7 @@ mod budgets;
 mod caller;
 mod engine;
 mod error;
+mod memory;
 mod reauthentication;
 mod second_factor;
 mod slowdowns;

@@ -1,9 +1,12 @@
 //! Sessions: recognizing them, and ending them.
 
+use std::sync::Arc;
+
 use keystead_crypto::tokens;
 use keystead_domain::audit::{Actor, AuditAction, Origin};
 use keystead_domain::id::{SessionId, UserId};
 use keystead_domain::policy::Action;
+use keystead_domain::revocation::Revocation;
 use keystead_domain::session::Session;
 use keystead_domain::user::{SignInDecision, User};
 use keystead_domain::{Owner, Secret, Timestamp, TokenDigest};
@@ -23,7 +26,10 @@ pub struct NewSession {
 
 /// A session that was presented and is good, and whose it is. Only [`authenticate`] makes one.
 #[derive(Clone, Debug)]
-pub struct SignedIn {
+pub struct SignedIn(Arc<LiveSession>);
+
+#[derive(Debug)]
+pub(crate) struct LiveSession {
     session: Session,
     user: User,
     mfa_enabled: bool,
@@ -31,27 +37,31 @@ pub struct SignedIn {
 
 impl SignedIn {
     /// Whether signing in takes a second factor.
-    pub const fn mfa_enabled(&self) -> bool {
-        self.mfa_enabled
+    pub fn mfa_enabled(&self) -> bool {
+        self.0.mfa_enabled
     }
 
     /// The user.
-    pub const fn user(&self) -> &User {
-        &self.user
+    pub fn user(&self) -> &User {
+        &self.0.user
     }
 
     /// The session's id, which authenticates nothing.
-    pub const fn session_id(&self) -> SessionId {
-        self.session.id
+    pub fn session_id(&self) -> SessionId {
+        self.0.session.id
     }
 }
 
 /// The session with this token, in the directory of the app that calls.
 pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Result<SignedIn> {
+    if let Some(recalled) = recall(engine, caller, token) {
+        return Ok(recalled);
+    }
     let scope = caller.allow(Action::HandleEndUsers, caller.app()?.owner())?;
     let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
+    let since = engine.store.generations().current();
     let found = engine.store.read(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
-    let FoundSession { session, user, mfa_enabled } = found
+    let FoundSession { mut session, user, mfa_enabled } = found
         .filter(|found| {
             found.session.is_live(engine.settings.session_lifetime, now)
                 && found.user.may_sign_in() == SignInDecision::Allowed
@@ -60,8 +70,26 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
     if session.needs_touch(now) {
         let id = session.id;
         engine.store.write(move |tx| sessions::touch(&mut tx.tenant(&scope), id, now))?;
+        session.last_seen_at = now;
     }
-    Ok(SignedIn { session, user, mfa_enabled })
+    let hangs_on = [Revocation::Session(session.id), Revocation::User(user.id)];
+    let live = Arc::new(LiveSession { session, user, mfa_enabled });
+    engine.sessions.keep(*digest.as_bytes(), Arc::clone(&live), since, hangs_on);
+    Ok(SignedIn(live))
+}
+
+/// The session with this token, if it was presented a moment ago and still stands: as
+/// [`authenticate`] finds it. Does not block.
+pub fn recall(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Option<SignedIn> {
+    let scope = caller.allow(Action::HandleEndUsers, caller.app().ok()?.owner()).ok()?;
+    let live =
+        engine.sessions.recall(engine.store.generations(), TokenDigest::of(token.expose()).as_bytes())?;
+    let (now, session) = (engine.env.now(), &live.session);
+    let stands = session.directory == scope.owner()
+        && session.is_live(engine.settings.session_lifetime, now)
+        // Its use is due to be written down.
+        && !session.needs_touch(now);
+    stands.then_some(SignedIn(live))
 }
 
 /// The sessions of the user whose session is presented, the newest first, each with when it ends if
@@ -82,7 +110,7 @@ pub fn list(engine: &Engine, caller: &Caller, signed_in: &SignedIn) -> Result<Ve
 
 /// Which sessions to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revocation {
+pub enum SessionsToEnd {
     /// The one that is presented.
     Presented,
     /// Another of the same user.
@@ -92,21 +120,22 @@ pub enum Revocation {
 }
 
 /// Ends sessions of the user whose session is presented.
-pub fn revoke(engine: &Engine, caller: &Caller, signed_in: &SignedIn, which: Revocation) -> Result<()> {
-    let (user, presented, owner) = (signed_in.user.id, signed_in.session.id, signed_in.session.directory);
+pub fn revoke(engine: &Engine, caller: &Caller, signed_in: &SignedIn, which: SessionsToEnd) -> Result<()> {
+    let LiveSession { session, user, .. } = &*signed_in.0;
+    let (user, presented, owner) = (user.id, session.id, session.directory);
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let event =
         engine.event(caller, owner, AuditAction::SessionsRevoked, engine.env.now()).by(Actor::User(user));
     let found = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         let (found, event) = match which {
-            Revocation::All => (sessions::remove_all(&mut tenant, user)? > 0, event.on(user)),
+            SessionsToEnd::All => (sessions::remove_all(&mut tenant, user)? > 0, event.on(user)),
             // Ending the presented one twice at once is as good as ending it once.
-            Revocation::Presented => {
+            SessionsToEnd::Presented => {
                 sessions::remove(&mut tenant, user, presented)?;
                 (true, event.on(presented))
             }
-            Revocation::One(id) => (sessions::remove(&mut tenant, user, id)?, event.on(id)),
+            SessionsToEnd::One(id) => (sessions::remove(&mut tenant, user, id)?, event.on(id)),
         };
         if found {
             audit::insert(&mut tenant, &event)?;

@@ -109,6 +109,15 @@ impl Engine {
         current.map(|key| Arc::clone(&key.key)).ok_or_else(|| Error::internal("there is no signing key"))
     }
 
+    /// The key that signs, where that is known without asking the database. Does not block.
+    pub(crate) fn signing_key_at_once(&self) -> Option<Arc<SigningKey>> {
+        let opened = self.keys.opened();
+        if !self.store.generations().still_stands(opened.generation, &[Revocation::SigningKeys]) {
+            return None;
+        }
+        opened.keys.iter().find(|key| key.record.signs()).map(|key| Arc::clone(&key.key))
+    }
+
     /// The key of this name, if what it signed is accepted. Another process may have made it a moment
     /// ago, so for a name that is not known the keys are looked at again.
     pub(crate) fn verifying_key(&self, kid: &str) -> Option<Arc<SigningKey>> {

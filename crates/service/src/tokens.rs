@@ -1,15 +1,18 @@
 //! Issuing access tokens (RFC 6749 §4.4: client credentials).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keystead_crypto::jwt;
+use keystead_crypto::signing::SigningKey;
 use keystead_domain::app::{AppSecret, ClientId};
 use keystead_domain::oauth::{AccessTokenClaims, ScopeSet};
-use keystead_domain::policy::{Action, AppPrincipal, Denied, Principal};
+use keystead_domain::policy::{Action, AppPrincipal, Denied, Principal, TenantScope};
 use keystead_domain::rate_limit::{Limit, Subject};
-use keystead_domain::session::LAST_SEEN_GRAIN;
+use keystead_domain::revocation::Revocation;
 use keystead_domain::{Secret, TokenDigest};
-use keystead_storage::{apps, locate};
+use keystead_storage::apps;
+use keystead_storage::locate::{self, LocatedClient};
 
 use crate::rate_limits::refused_client;
 use crate::{Arrival, Code, Engine, Error, Result};
@@ -40,14 +43,37 @@ pub struct IssuedToken {
 /// No number of those keeps the right secret out: it cannot be guessed, and strangers would only
 /// have to know an app's id to stop it.
 pub fn exchange(engine: &Engine, arrival: &Arrival, request: ClientCredentials) -> Result<IssuedToken> {
-    let (app, secret) = match authenticate(engine, &request.client_id, &request.client_secret) {
+    let app = match authenticate(engine, &request.client_id, &request.client_secret) {
         Err(error) if error.code() == Code::InvalidClient => {
             return Err(refused_client(engine, arrival, Some(&request.client_id)).err().unwrap_or(error));
         }
         other => other?,
     };
+    let key = engine.signing_key()?;
+    admit(engine, arrival, &app, request.scope, &key)
+}
+
+/// The same for an app that authenticated a moment ago, if that still stands; else nothing, and
+/// nothing is counted. Does not block.
+pub fn exchange_at_once(
+    engine: &Engine,
+    arrival: &Arrival,
+    request: &ClientCredentials,
+) -> Option<Result<IssuedToken>> {
+    let app = recall(engine, &request.client_id, &TokenDigest::of(request.client_secret.expose()))?;
+    let key = engine.signing_key_at_once()?;
+    Some(admit(engine, arrival, &app, request.scope.clone(), &key))
+}
+
+fn admit(
+    engine: &Engine,
+    arrival: &Arrival,
+    app: &Arc<AppPrincipal>,
+    asked: Option<ScopeSet>,
+    key: &SigningKey,
+) -> Result<IssuedToken> {
     engine.count(&arrival.meter, &[(Limit::App, Subject::App(app.id))])?;
-    issue(engine, app, secret, request.scope)
+    issue(engine, app, asked, key)
 }
 
 /// Refuses a client whose credentials cannot be read, and counts that like wrong ones.
@@ -57,32 +83,32 @@ pub fn refuse(engine: &Engine, arrival: &Arrival) -> Error {
 
 /// Issues an access token to an app for itself.
 pub fn issue_to_app(engine: &Engine, request: ClientCredentials) -> Result<IssuedToken> {
-    let (app, secret) = authenticate(engine, &request.client_id, &request.client_secret)?;
-    issue(engine, app, secret, request.scope)
+    let app = authenticate(engine, &request.client_id, &request.client_secret)?;
+    issue(engine, &app, request.scope, &*engine.signing_key()?)
+}
+
+/// The scope in which an app gets a token for itself.
+fn scope_of(app: &Arc<AppPrincipal>) -> Result<TenantScope> {
+    let principal = Principal::App(Arc::clone(app));
+    principal.allow(Action::IssueAppToken, app.owner()).map_err(|denied| match denied {
+        Denied::TenantSuspended => Error::of(Code::UnauthorizedClient),
+        other => other.into(),
+    })
 }
 
 fn issue(
     engine: &Engine,
-    app: AppPrincipal,
-    secret: AppSecret,
+    app: &Arc<AppPrincipal>,
     asked: Option<ScopeSet>,
+    key: &SigningKey,
 ) -> Result<IssuedToken> {
-    let principal = Principal::App(Box::new(app.clone()));
-    let tenant_scope =
-        principal.allow(Action::IssueAppToken, app.owner()).map_err(|denied| match denied {
-            Denied::TenantSuspended => Error::of(Code::UnauthorizedClient),
-            other => other.into(),
-        })?;
+    scope_of(app)?;
     let scope = asked.unwrap_or_else(|| app.allowed_scopes.clone());
     if !scope.is_subset(&app.allowed_scopes) {
         return Err(Error::of(Code::InvalidScope));
     }
 
     let now = engine.env.now();
-    if secret.last_used_at.is_none_or(|last| now.since(last) >= LAST_SEEN_GRAIN) {
-        engine.store.write(move |tx| apps::touch_secret(&mut tx.tenant(&tenant_scope), secret.id, now))?;
-    }
-
     let expires_in = engine.settings.app_token_lifetime;
     let mut jti = [0; 16];
     engine.env.fill(&mut jti);
@@ -97,8 +123,32 @@ fn issue(
         scope: scope.to_string(),
         tenant_id: app.tenant.as_ref().map(|tenant| tenant.id.to_string()),
     };
-    let key = engine.signing_key()?;
-    Ok(IssuedToken { access_token: jwt::sign(&claims, &key), expires_in, scope })
+    Ok(IssuedToken { access_token: jwt::sign(&claims, key), expires_in, scope })
+}
+
+/// An app that authenticated, with the secrets that it has.
+pub(crate) struct KnownClient {
+    app: Arc<AppPrincipal>,
+    secrets: Vec<AppSecret>,
+}
+
+impl KnownClient {
+    /// The place of the secret that was presented. Each is compared, in constant time.
+    fn matching(&self, presented: &TokenDigest) -> Option<usize> {
+        let matching = |found, (place, secret): (usize, &AppSecret)| {
+            if secret.digest.matches(presented) { Some(place) } else { found }
+        };
+        self.secrets.iter().enumerate().fold(None, matching)
+    }
+}
+
+/// The app with this id, if it showed this secret a moment ago and that still stands.
+fn recall(engine: &Engine, client_id: &ClientId, presented: &TokenDigest) -> Option<Arc<AppPrincipal>> {
+    let known = engine.clients.recall(engine.store.generations(), client_id)?;
+    let secret = known.secrets.get(known.matching(presented)?)?;
+    let now = engine.env.now();
+    // Where its use is due to be written down, the database is asked.
+    (secret.is_live(now) && !secret.needs_touch(now)).then(|| Arc::clone(&known.app))
 }
 
 /// The app with this id and secret (RFC 6749 §2.3.1). An unknown app, a wrong or ended secret and a
@@ -107,19 +157,35 @@ fn authenticate(
     engine: &Engine,
     client_id: &ClientId,
     client_secret: &Secret<String>,
-) -> Result<(AppPrincipal, AppSecret)> {
+) -> Result<Arc<AppPrincipal>> {
     let presented = TokenDigest::of(client_secret.expose());
+    if let Some(app) = recall(engine, client_id, &presented) {
+        return Ok(app);
+    }
+    let since = engine.store.generations().current();
     let located = engine.store.read(|tx| locate::client(tx, client_id))?;
-    let Some(client) = located else {
+    let Some(LocatedClient { app, tenant, secrets }) = located else {
         let _ = presented.matches(&TokenDigest::from_bytes([0; 32]));
         return Err(Error::of(Code::InvalidClient));
     };
+    let active = app.active;
+    let hangs_on =
+        [Some(Revocation::App(app.id)), tenant.as_ref().map(|tenant| Revocation::Tenant(tenant.id))];
+    let mut known = KnownClient { app: Arc::new(AppPrincipal::by_secret(app, tenant)), secrets };
     let now = engine.env.now();
-    let matching = client.secrets.into_iter().find(|secret| secret.digest.matches(&presented));
-    match matching {
-        Some(secret) if client.app.active && secret.is_live(now) => {
-            Ok((AppPrincipal::by_secret(client.app, client.tenant), secret))
+    let secret = known.matching(&presented).and_then(|place| known.secrets.get_mut(place));
+    let Some(secret) = secret.filter(|secret| active && secret.is_live(now)) else {
+        return Err(Error::of(Code::InvalidClient));
+    };
+    if secret.needs_touch(now) {
+        // A suspended tenant's app gets no further, and its rows stay as they are.
+        if let Ok(scope) = scope_of(&known.app) {
+            let id = secret.id;
+            engine.store.write(move |tx| apps::touch_secret(&mut tx.tenant(&scope), id, now))?;
+            secret.last_used_at = Some(now);
         }
-        _ => Err(Error::of(Code::InvalidClient)),
     }
+    let app = Arc::clone(&known.app);
+    engine.clients.keep(client_id.clone(), Arc::new(known), since, hangs_on.into_iter().flatten());
+    Ok(app)
 }

@@ -50,7 +50,7 @@ pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
 
 /// Keeps this process informed of what others end. While it cannot, nothing is answered from memory.
 fn follow_revocations(engine: &Engine, stop: &Stop) {
-    let mut feed = engine.store.feed();
+    let mut feed = engine.feed();
     let mut was_away = false;
     while !stop.0.load(Ordering::Acquire) {
         let looked = feed.look();

@@ -2,7 +2,10 @@
 
 #![expect(clippy::panic, reason = "a test that cannot have its deployment fails")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use keystead_crypto::master_key::MasterKey;
@@ -121,6 +124,24 @@ impl Keystead {
         digits
     }
 
+    /// Follows what other processes end, as a running server does, until the answer is dropped.
+    /// Without it nothing is answered from memory.
+    pub fn follow(&self) -> Following {
+        let (looked, first_look) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (engine, stopped) = (Arc::clone(&self.engine), Arc::clone(&stop));
+        let thread = thread::spawn(move || {
+            let mut feed = engine.feed();
+            while !stopped.load(Ordering::Acquire) {
+                // A test may take the database away, and wait for the first look only.
+                let _ = looked.send(feed.look());
+                feed.wait();
+            }
+        });
+        first_look.recv().map(drop).unwrap_or_else(|error| panic!("{error}"));
+        Following { stop, thread: Some(thread) }
+    }
+
     /// Moves the clock.
     pub fn advance(&self, by: Duration) {
         self.env.advance(by);
@@ -144,6 +165,21 @@ impl Keystead {
     /// A request with any method.
     pub fn request(&self, method: &str, path: &str) -> Call {
         Call::new(Arc::clone(&self.engine), method, path)
+    }
+}
+
+/// Keeps a deployment informed until it is dropped.
+pub struct Following {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -181,6 +217,7 @@ fn settings() -> Settings {
         // Most tests ask more often than anybody should.
         rate_limits: None,
         client_address: Default::default(),
+        remembered: 1_000,
     }
 }
 

@@ -36,6 +36,11 @@ pub struct AccessTokenClaims {
 pub struct InvalidToken;
 
 impl AccessTokenClaims {
+    /// When it ends.
+    pub const fn expires_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
+    }
+
     /// The client and the scope of a token that an app got for itself and that is meant for
     /// `issuer`'s own endpoints at `now` (RFC 9068 §4). No leeway: both clocks are ours.
     pub fn client_credentials(

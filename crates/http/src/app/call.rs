@@ -94,7 +94,10 @@ async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Pro
     let mut arrival = credentials::arrival(request, engine);
     let end_user_ip = credentials::end_user_ip(request);
     arrival.end_user_ip = end_user_ip.as_ref().ok().copied().flatten();
-    let caller = run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?;
+    let caller = match access::recall(engine, token.expose()) {
+        Some(verified) => access::admit(engine, &verified, arrival)?,
+        None => run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?,
+    };
     if let Ok(app) = caller.app() {
         tracing::Span::current().record("keystead.client_id", tracing::field::display(&app.client_id));
     }
@@ -147,11 +150,16 @@ impl<B: Body + 'static> FromRequest for UserCall<B> {
             let engine = engine(&request)?;
             let caller = app(&request, &engine).await?;
             let token = credentials::session_token(&request)?;
-            let (caller, signed_in) = run(&engine, move |engine| {
-                let signed_in = sessions::authenticate(engine, &caller, &token)?;
-                Ok((caller, signed_in))
-            })
-            .await?;
+            let (caller, signed_in) = match sessions::recall(&engine, &caller, &token) {
+                Some(signed_in) => (caller, signed_in),
+                None => {
+                    run(&engine, move |engine| {
+                        let signed_in = sessions::authenticate(engine, &caller, &token)?;
+                        Ok((caller, signed_in))
+                    })
+                    .await?
+                }
+            };
             let body = B::read(&request, &mut payload).await?;
             Ok(Self { caller, signed_in, body, engine })
         })

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Json};
 use keystead_service::Error;
-use keystead_service::sessions::{self, Revocation};
+use keystead_service::sessions::{self, SessionsToEnd};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -65,13 +65,13 @@ struct RevokeBody {
 }
 
 impl JsonBody for RevokeBody {
-    type Command = Revocation;
+    type Command = SessionsToEnd;
 
     fn empty() -> Option<Self> {
         Some(Self { session_id: None, all: None })
     }
 
-    fn parse(self) -> Result<Revocation, Error> {
+    fn parse(self) -> Result<SessionsToEnd, Error> {
         let mut fields = Fields::default();
         let session = fields.optional("session_id", self.session_id.as_deref());
         let all = self.all.unwrap_or(false);
@@ -79,9 +79,9 @@ impl JsonBody for RevokeBody {
             fields.refuse("session_id", "cannot be given with all");
         }
         fields.finish(Some(match session {
-            _ if all => Revocation::All,
-            Some(id) => Revocation::One(id),
-            None => Revocation::Presented,
+            _ if all => SessionsToEnd::All,
+            Some(id) => SessionsToEnd::One(id),
+            None => SessionsToEnd::Presented,
         }))
     }
 }

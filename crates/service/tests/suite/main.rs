@@ -8,6 +8,7 @@ mod engine;
 mod locks;
 mod mail;
 mod master_key;
+mod memory;
 mod mfa;
 mod passwords;
 mod profile;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keystead_domain::Secret;
 use keystead_service::Code;
-use keystead_service::sessions::{Revocation, authenticate, revoke};
+use keystead_service::sessions::{SessionsToEnd, authenticate, revoke};
 use keystead_testkit::{Keystead, both_backends};
 
 use crate::steps::{ADA, PASSWORD, refusal, sign_in, verified};
@@ -41,18 +41,18 @@ both_backends! {
         let check = |token: &Secret<String>| authenticate(&keystead.engine, &app, token);
         let end = |by: &Secret<String>, which| revoke(&keystead.engine, &app, &check(by).unwrap(), which);
 
-        end(&first.token, Revocation::Presented).unwrap();
+        end(&first.token, SessionsToEnd::Presented).unwrap();
         assert_eq!(refusal(check(&first.token)), Code::InvalidSession);
 
         let third_id = check(&third.token).unwrap().session_id();
-        end(&second.token, Revocation::One(third_id)).unwrap();
+        end(&second.token, SessionsToEnd::One(third_id)).unwrap();
         assert_eq!(refusal(check(&third.token)), Code::InvalidSession);
-        assert_eq!(refusal(end(&second.token, Revocation::One(third_id))), Code::NotFound);
+        assert_eq!(refusal(end(&second.token, SessionsToEnd::One(third_id))), Code::NotFound);
 
         let bobs_id = check(&bobs.token).unwrap().session_id();
-        assert_eq!(refusal(end(&second.token, Revocation::One(bobs_id))), Code::NotFound, "another user's");
+        assert_eq!(refusal(end(&second.token, SessionsToEnd::One(bobs_id))), Code::NotFound, "another user's");
 
-        end(&second.token, Revocation::All).unwrap();
+        end(&second.token, SessionsToEnd::All).unwrap();
         for ended in [&second, &fourth] {
             assert_eq!(refusal(check(&ended.token)), Code::InvalidSession);
         }
