@@ -78,6 +78,9 @@ impl Mail {
         }
     }
 
+    /// The templates whose mails hold a code or a link that lets its holder do something.
+    pub const WITH_SECRETS: [&str; 3] = ["confirm_sign_up", "reset_password", "access_approved"];
+
     /// The subject line. It never holds a code: phones show it on their lock screen.
     pub fn subject(&self) -> String {
         match self {
@@ -189,6 +192,26 @@ mod tests {
             Mail::ConfirmSignUp { product: product.clone(), code: Secret::new("123456".to_owned()) },
             Mail::AddressTaken { product },
         ]
+    }
+
+    #[test]
+    fn templates_with_secrets_are_those_with_a_code_or_a_link() {
+        let product: Name = "Acme".parse().unwrap();
+        let secret = || Secret::new("x".to_owned());
+        let server = || "https://id.test".to_owned();
+        let mails = [
+            Mail::ConfirmSignUp { product: product.clone(), code: secret() },
+            Mail::ResetPassword { product: product.clone(), code: secret() },
+            Mail::PasswordChanged { product: product.clone() },
+            Mail::AddressTaken { product: product.clone() },
+            Mail::FailedSignIns { product },
+            Mail::AccessApproved { server: server(), link: secret() },
+            Mail::AccessRejected { server: server(), reason: "No.".parse().unwrap() },
+        ];
+        for mail in mails {
+            let secret = mail.content().iter().any(|block| !matches!(block, Block::Text(_)));
+            assert_eq!(Mail::WITH_SECRETS.contains(&mail.template()), secret, "{}", mail.template());
+        }
     }
 
     #[test]

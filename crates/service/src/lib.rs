@@ -27,6 +27,7 @@ pub mod outbox;
 pub mod passwords;
 pub mod profile;
 pub mod rate_limits;
+pub mod restored;
 pub mod sessions;
 pub mod sign_ins;
 pub mod sign_ups;

@@ -1,7 +1,7 @@
 //! Apps and their secrets.
 
 use diesel::prelude::*;
-use keystead_domain::app::{App, AppSecret};
+use keystead_domain::app::{App, AppSecret, ClientId};
 use keystead_domain::id::{AppId, AppSecretId};
 use keystead_domain::revocation::Revocation;
 use keystead_domain::{Timestamp, TokenDigest};
@@ -189,4 +189,38 @@ pub fn touch_secret(tx: &mut TenantTx<'_>, secret: AppSecretId, now: Timestamp) 
 pub fn list(tx: &mut PlatformTx<'_>) -> Result<Vec<App>, StoreError> {
     let rows: Vec<AppRow> = on!(tx, |conn| AppRow::query().order(apps::id).load(conn))?;
     rows.into_iter().map(App::try_from).collect()
+}
+
+/// A secret of an app, as lists show it.
+pub struct ListedSecret {
+    /// The app's client id.
+    pub client_id: ClientId,
+    /// The secret's id.
+    pub id: AppSecretId,
+    /// Since when it is there.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// The secrets of all apps of all owners that are good at `now`, the oldest first.
+pub fn list_all_secrets(tx: &mut PlatformTx<'_>, now: Timestamp) -> Result<Vec<ListedSecret>, StoreError> {
+    type Row = (String, String, i64, Option<i64>);
+    let of_app = app_secrets::owner.eq(apps::owner).and(app_secrets::app_id.eq(apps::id));
+    let rows: Vec<Row> = on!(tx, |conn| app_secrets::table
+        .inner_join(apps::table.on(of_app))
+        .filter(app_secrets::ends_at.is_null().or(app_secrets::ends_at.gt(now.as_micros())))
+        .order(app_secrets::id)
+        .select((apps::client_id, app_secrets::id, app_secrets::created_at, app_secrets::last_used_at))
+        .load(conn))?;
+    let listed = rows.into_iter().map(|(client_id, id, created_at, last_used_at)| {
+        let read = Reading { table: "app_secrets", row: &id };
+        Ok(ListedSecret {
+            client_id: read.parse("client_id", &client_id)?,
+            id: read.parse("id", &id)?,
+            created_at: Timestamp::from_micros(created_at),
+            last_used_at: last_used_at.map(Timestamp::from_micros),
+        })
+    });
+    listed.collect()
 }

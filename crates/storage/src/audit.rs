@@ -1,10 +1,11 @@
 //! The audit trail. There is no way to change it.
 
 use diesel::prelude::*;
+use keystead_domain::Timestamp;
 use keystead_domain::audit::Event;
 
 use crate::schema::audit_events;
-use crate::{StoreError, TenantTx};
+use crate::{PlatformTx, StoreError, TenantTx};
 
 /// Adds an event to the owner's trail.
 pub fn insert(tx: &mut TenantTx<'_>, event: &Event) -> Result<(), StoreError> {
@@ -38,4 +39,11 @@ pub fn count(
         .filter(audit_events::outcome.eq(outcome.as_str()))
         .count()
         .get_result(conn))?)
+}
+
+/// When the newest event of any owner took place.
+pub fn newest_at(tx: &mut PlatformTx<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let newest: Option<i64> =
+        on!(tx, |conn| audit_events::table.select(diesel::dsl::max(audit_events::at)).first(conn))?;
+    Ok(newest.map(Timestamp::from_micros))
 }

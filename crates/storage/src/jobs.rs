@@ -141,3 +141,9 @@ pub fn finish(tx: &mut TenantTx<'_>, id: JobId) -> Result<bool, StoreError> {
         on!(tx, |conn| diesel::delete(jobs::table.find(id.to_string())).filter(directory).execute(conn))?;
     Ok(removed == 1)
 }
+
+/// Removes every job of these kinds; returns how many there were.
+pub fn remove_all(tx: &mut PlatformTx<'_>, kinds: &[JobKind]) -> Result<usize, StoreError> {
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+    Ok(on!(tx, |conn| diesel::delete(jobs::table.filter(jobs::kind.eq_any(&kinds))).execute(conn))?)
+}

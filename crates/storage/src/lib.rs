@@ -41,6 +41,7 @@ pub mod second_factors;
 pub mod sessions;
 pub mod signing_keys;
 pub mod slowdowns;
+pub mod snapshot;
 pub mod tenants;
 pub mod users;
 

@@ -179,3 +179,17 @@ pub fn remove_finished(tx: &mut PlatformTx<'_>, before: Timestamp, limit: i64) -
         .load(conn))?;
     Ok(on!(tx, |conn| diesel::delete(outbox::table.filter(outbox::id.eq_any(&ids))).execute(conn))?)
 }
+
+/// Erases the messages of all waiting mails of these templates, as mails that are given up; returns
+/// how many there were.
+pub fn abandon(tx: &mut PlatformTx<'_>, templates: &[&str], now: Timestamp) -> Result<usize, StoreError> {
+    Ok(on!(tx, |conn| diesel::update(outbox::table)
+        .filter(outbox::next_attempt_at.is_not_null())
+        .filter(outbox::template.eq_any(templates))
+        .set((
+            outbox::sealed.eq(None::<Vec<u8>>),
+            outbox::next_attempt_at.eq(None::<i64>),
+            outbox::failed_at.eq(now.as_micros()),
+        ))
+        .execute(conn))?)
+}

@@ -153,3 +153,16 @@ pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Re
     }
     Ok(keys.len())
 }
+
+/// Takes its code from every registration of every directory; returns how many had one. The
+/// registrations wait on, and can be sent a new one.
+pub fn forget_codes(tx: &mut PlatformTx<'_>) -> Result<usize, StoreError> {
+    Ok(on!(tx, |conn| diesel::update(registrations::table)
+        .filter(registrations::code_mac.is_not_null())
+        .set((
+            registrations::code_mac.eq(None::<Vec<u8>>),
+            registrations::code_expires_at.eq(None::<i64>),
+            registrations::code_tries_left.eq(None::<i32>),
+        ))
+        .execute(conn))?)
+}

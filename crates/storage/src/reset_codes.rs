@@ -61,3 +61,8 @@ pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Re
     }
     Ok(keys.len())
 }
+
+/// Removes every code of every directory; returns how many there were.
+pub fn remove_all(tx: &mut PlatformTx<'_>) -> Result<usize, StoreError> {
+    Ok(on!(tx, |conn| diesel::delete(reset_codes::table).execute(conn))?)
+}

@@ -7,7 +7,7 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::second_factor::TotpStep;
 
 use crate::schema::{recovery_codes, totp};
-use crate::{StoreError, TenantTx};
+use crate::{PlatformTx, StoreError, TenantTx};
 
 /// The sealed secrets of a user's authenticator app.
 #[derive(HasQuery, Default)]
@@ -106,4 +106,13 @@ pub fn consume_recovery_code(tx: &mut TenantTx<'_>, user: UserId, mac: &CodeMac)
     let key = (tx.key(), user.to_string(), mac.as_bytes().to_vec());
     let removed = on!(tx, |conn| diesel::delete(recovery_codes::table.find(key)).execute(conn))?;
     Ok(removed == 1)
+}
+
+/// Counts every code up to `step` as used, for every user.
+pub fn spend_steps_until(tx: &mut PlatformTx<'_>, step: TotpStep) -> Result<(), StoreError> {
+    on!(tx, |conn| diesel::update(totp::table)
+        .filter(totp::last_step.lt(step.number()))
+        .set(totp::last_step.eq(Some(step.number())))
+        .execute(conn))?;
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod memory;
 mod mfa;
 mod passwords;
 mod profile;
+mod restored;
 mod sessions;
 mod sign_ins;
 mod sign_ups;

@@ -11,4 +11,5 @@ mod registrations;
 mod revocations;
 mod rows;
 mod slowdowns;
+mod snapshots;
 mod transactions;
