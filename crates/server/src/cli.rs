@@ -65,6 +65,22 @@ pub(crate) enum Command {
     /// Read the mails of the `file` transport; mails that were sent by SMTP are not kept
     #[command(subcommand)]
     Mail(Mail),
+    /// Write a copy of the SQLite database to a new file, also while a server runs
+    Backup {
+        /// The file; one that exists is not overwritten
+        file: PathBuf,
+    },
+    /// Put a backup where there is no database, or one without data, and end what it would revive
+    Restore {
+        /// The file that `backup` wrote
+        file: PathBuf,
+        /// Leave the sessions, codes and one-time links of the backup as they are
+        #[arg(long)]
+        keep_sessions: bool,
+    },
+    /// Change the key that opens the database
+    #[command(subcommand)]
+    MasterKey(MasterKey),
 }
 
 #[derive(Args, Default)]
@@ -366,4 +382,14 @@ pub(crate) enum Mail {
     List(MailFilter),
     /// The text of each mail, the oldest first
     Show(MailFilter),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MasterKey {
+    /// Put a new master key in place of the present one; a running server goes on
+    Rotate {
+        /// Where the new key is, or is to be made; wanted where the present one is not in the data directory
+        #[arg(long, value_name = "FILE")]
+        new_key_file: Option<PathBuf>,
+    },
 }

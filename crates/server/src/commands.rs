@@ -1,7 +1,9 @@
 //! The commands: each calls the service as the host and prints what it answers.
 
 mod apps;
+mod backups;
 mod mails;
+mod master_keys;
 mod owned;
 mod requests;
 mod signing_keys;
@@ -10,7 +12,7 @@ mod users;
 
 use keystead_service::Engine;
 
-use crate::cli::{Arguments, Command, Config, Global, Serve};
+use crate::cli::{Arguments, Command, Config, Global, MasterKey, Serve};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::{deployment, serve};
@@ -32,6 +34,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::User(command) => users::run(&context(&global)?, command),
         Command::SigningKey(command) => signing_keys::run(&context(&global)?, command),
         Command::Request(command) => requests::run(&context(&global)?, command),
+        Command::Backup { file } => {
+            backups::backup(&deployment::load(&global, Vec::new())?.config, format(&global), &file)
+        }
+        Command::Restore { file, keep_sessions } => {
+            let config = deployment::load(&global, Vec::new())?.config;
+            backups::restore(&config, format(&global), &file, keep_sessions)
+        }
+        Command::MasterKey(MasterKey::Rotate { new_key_file }) => {
+            let config = deployment::load(&global, Vec::new())?.config;
+            master_keys::rotate(&config, format(&global), new_key_file.as_deref())
+        }
         Command::Mail(command) => {
             mails::run(&deployment::load(&global, Vec::new())?.config, format(&global), command)
         }

@@ -29,8 +29,8 @@ pub use self::values::{Database, Mail, Ratio};
 
 use self::setting::settings;
 use self::sources::Reader;
-pub(crate) use self::url::host_name;
 use self::url::is_loopback;
+pub(crate) use self::url::{host_name, without_password};
 use self::values::{
     ADDRESS, DATABASE, HEADER, LINE, MAIL, MAILBOX, PATH, PREFIX, QUOTA, RANGES, RATIO, Rule, SWITCH, URL,
     Value, one_of, whole_number,

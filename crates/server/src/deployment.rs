@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use keystead_crypto::env::SystemEnv;
+use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::Argon2Cost;
 use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
@@ -67,10 +68,25 @@ pub(crate) fn open_store(config: &Config) -> Result<(Store, usize), Failure> {
 
 /// Opens the engine, for a server that is known as `issuer`.
 pub(crate) fn open_engine(config: &Config, issuer: &str) -> Result<Engine, Failure> {
+    Ok(open_engine_with_key(config, issuer)?.0)
+}
+
+/// The same, with the master key that opened it.
+pub(crate) fn open_engine_with_key(config: &Config, issuer: &str) -> Result<(Engine, MasterKey), Failure> {
     let (store, _) = open_store(config)?;
     let expected = master_key_id(&store)?;
     let master_key = master_key::obtain(&config.data_dir, expected.as_deref())?;
-    Ok(Engine::start(store, &master_key, settings(config, issuer)?, Arc::new(SystemEnv))?)
+    Ok((start_engine(config, issuer, store, &master_key)?, master_key))
+}
+
+/// The engine on a migrated database.
+pub(crate) fn start_engine(
+    config: &Config,
+    issuer: &str,
+    store: Store,
+    master_key: &MasterKey,
+) -> Result<Engine, Failure> {
+    Ok(Engine::start(store, master_key, settings(config, issuer)?, Arc::new(SystemEnv))?)
 }
 
 /// The URL that a server which listens at `address` is known by.
@@ -111,7 +127,7 @@ pub(crate) fn file_outbox(config: &Config) -> Result<FileOutbox, Failure> {
         .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))
 }
 
-fn make_folder(folder: &Path) -> Result<(), Failure> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -47,6 +47,17 @@ pub(super) fn mask_password(url: &str) -> String {
     format!("{scheme}://{rest}?{}", query.join("&"))
 }
 
+/// The URL without its password, for a command line: the tool that reads it asks for one, or finds it
+/// elsewhere.
+pub(crate) fn without_password(url: &str) -> String {
+    let masked = mask_password(url);
+    let (rest, query) = masked.split_once('?').map_or((masked.as_str(), None), |(r, q)| (r, Some(q)));
+    let rest = rest.replacen(":***@", "@", 1);
+    let kept: Vec<_> =
+        query.into_iter().flat_map(|query| query.split('&')).filter(|part| !part.ends_with("=***")).collect();
+    if kept.is_empty() { rest } else { format!("{rest}?{}", kept.join("&")) }
+}
+
 fn mask_parameter(parameter: &str) -> String {
     match parameter.split_once('=') {
         Some((name, _)) if name.contains('%') || name.to_ascii_lowercase().contains("password") => {
@@ -180,6 +191,21 @@ mod tests {
             "http://example.com/localhost",
         ] {
             assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_for_a_command_line_has_no_password() {
+        for (url, without) in [
+            ("postgres://user:hunter2@host/db", "postgres://user@host/db"),
+            ("postgres://user:hun@ter2@host/db?sslmode=require", "postgres://user@host/db?sslmode=require"),
+            (
+                "postgres://host/db?user=u&password=hunter2&sslmode=require",
+                "postgres://host/db?user=u&sslmode=require",
+            ),
+            ("postgres://u@%2Frun%2Fpostgresql/db", "postgres://u@%2Frun%2Fpostgresql/db"),
+        ] {
+            assert_eq!(without_password(url), without);
         }
     }
 

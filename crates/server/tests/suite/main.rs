@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
+mod backups;
 mod canary;
 mod claims;
 mod collector;
@@ -11,6 +12,7 @@ mod deploying;
 mod durability;
 mod lifecycle;
 mod limits;
+mod master_keys;
 mod operators;
 mod process;
 mod quickstart;
