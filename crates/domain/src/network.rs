@@ -37,6 +37,11 @@ pub struct Cidr {
 pub struct InvalidCidr;
 
 impl Cidr {
+    /// Whether every address of a kind lies in the range.
+    pub const fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
+
     /// Whether an address lies in the range. An IPv4 address is the same when it is written as an
     /// IPv6 one (RFC 4291 §2.5.5.2).
     pub fn contains(&self, ip: IpAddr) -> bool {

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Bring the database's schema up to date; `serve` does so too
     Migrate,
+    /// Look at the deployment, and say what is wrong and what to do; changes nothing
+    Doctor,
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),

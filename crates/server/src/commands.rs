@@ -15,7 +15,7 @@ use keystead_service::Engine;
 use crate::cli::{Arguments, Command, Config, Global, MasterKey, Serve};
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::{deployment, serve};
+use crate::{deployment, doctor, serve};
 
 /// What commands that work on the database need.
 struct Context {
@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
         Command::Serve(arguments) => serve::serve(&global, arguments),
         Command::Migrate => migrate(&global),
+        Command::Doctor => doctor::run(&global, format(&global)),
         Command::Config(Config::Show) => show_config(&global),
         Command::Tenant(command) => tenants::run(&context(&global)?, command),
         Command::App(command) => apps::run(&context(&global)?, command),

@@ -19,7 +19,7 @@ use keystead_domain::slowdown::Slowdown;
 use keystead_service::file_outbox::FileOutbox;
 use keystead_service::outbox::Transport;
 use keystead_service::rate_limits::RateLimits;
-use keystead_service::smtp::Smtp;
+use keystead_service::smtp::{Relay, Smtp};
 use keystead_service::{Engine, Prefixes, Settings, master_key_id};
 use keystead_storage::{Database, Store};
 
@@ -112,12 +112,14 @@ pub(crate) fn outbox_folder(config: &Config) -> PathBuf {
 pub(crate) fn transport(config: &Config, issuer: &str) -> Result<Box<dyn Transport>, Failure> {
     match &config.mail {
         config::Mail::File => Ok(Box::new(file_outbox(config)?)),
-        config::Mail::Smtp(relay) => {
-            let smtp = Smtp::new(relay.clone(), config.mail_from.clone(), &config::host_name(issuer))
-                .map_err(|error| Failure::new(format!("{}: {error}", Config::mail.key)))?;
-            Ok(Box::new(smtp))
-        }
+        config::Mail::Smtp(relay) => Ok(Box::new(smtp(relay, config, issuer)?)),
     }
+}
+
+/// The `smtp` transport.
+pub(crate) fn smtp(relay: &Relay, config: &Config, issuer: &str) -> Result<Smtp, Failure> {
+    Smtp::new(relay.clone(), config.mail_from.clone(), &config::host_name(issuer))
+        .map_err(|error| Failure::new(format!("{}: {error}", Config::mail.key)))
 }
 
 /// The `file` transport.

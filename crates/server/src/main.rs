@@ -6,6 +6,7 @@ mod commands;
 pub mod config;
 mod demo;
 mod deployment;
+mod doctor;
 mod durable;
 mod failure;
 mod master_key;

@@ -214,6 +214,28 @@ fn read(file: &Path) -> Result<Option<MasterKey>, Failure> {
     }
 }
 
+/// A master key that is there, and where.
+pub(crate) struct Kept {
+    pub(crate) key: MasterKey,
+    /// What operators know the place by.
+    pub(crate) place: String,
+    /// Its file, where that is ours to keep.
+    pub(crate) our_file: Option<PathBuf>,
+}
+
+/// The master key that is there, if there is any. Nothing is made or changed.
+pub(crate) fn look(data_dir: &Path, expected: Option<&str>) -> Result<Option<Kept>, Failure> {
+    let source = Source::of(data_dir);
+    let place = source.name();
+    let Source::Ours(keyring) = source else {
+        // Where the operator keeps the key, none is ever made.
+        return Ok(Some(Kept { key: obtain(data_dir, expected)?, place, our_file: None }));
+    };
+    let Some(Found { key, named }) = keyring.find(expected)? else { return Ok(None) };
+    let file = if named { keyring.named_file(key.id().as_str()) } else { keyring.file() };
+    Ok(Some(Kept { key, place: file.display().to_string(), our_file: Some(file) }))
+}
+
 fn parse(text: &str, from: &str) -> Result<MasterKey, Failure> {
     MasterKey::parse(text).map_err(|error| Failure::new(format!("{from}: {error}")))
 }

@@ -21,6 +21,7 @@ pub mod apps;
 pub mod claims;
 pub mod file_outbox;
 pub mod forms;
+pub mod inspection;
 pub mod master_key;
 pub mod mfa;
 pub mod outbox;

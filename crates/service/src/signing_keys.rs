@@ -148,8 +148,8 @@ struct Opened {
     generation: Generation,
 }
 
-#[derive(Clone)]
-struct OpenedKey {
+/// A key that is opened.
+pub(crate) struct OpenedKey {
     record: SigningKeyRecord,
     key: Arc<SigningKey>,
 }
@@ -244,7 +244,16 @@ fn open(store: &Store, sealer: &Sealer, known: &[OpenedKey]) -> std::result::Res
     let generation = store.generations().current();
     let scope = background()?;
     let stored = store.read(|tx| signing_keys::list(&mut tx.platform(&scope)))?;
-    let keys = stored.into_iter().map(|StoredSigningKey { record, sealed_seed }| {
+    Ok(Opened { keys: open_all(stored, sealer, known)?, generation })
+}
+
+/// Opens keys, but for those that are known.
+pub(crate) fn open_all(
+    stored: Vec<StoredSigningKey>,
+    sealer: &Sealer,
+    known: &[OpenedKey],
+) -> std::result::Result<Vec<OpenedKey>, StartError> {
+    let opened = stored.into_iter().map(|StoredSigningKey { record, sealed_seed }| {
         let key = match known.iter().find(|key| key.record.kid == record.kid) {
             Some(known) => Arc::clone(&known.key),
             None => {
@@ -255,7 +264,7 @@ fn open(store: &Store, sealer: &Sealer, known: &[OpenedKey]) -> std::result::Res
         };
         Ok(OpenedKey { record, key })
     });
-    Ok(Opened { keys: keys.collect::<std::result::Result<_, StartError>>()?, generation })
+    opened.collect()
 }
 
 /// Makes a key that signs and one that comes next, where there are none.

@@ -105,6 +105,16 @@ impl Smtp {
         Ok(connection)
     }
 
+    /// Connects, greets, encrypts and signs in as before each mail, and leaves without sending one.
+    pub fn check(&self) -> Result<(), SendError> {
+        self.runtime.block_on(async {
+            let late = |_| SendError::Away("the mail server took too long to be ready".to_owned());
+            let mut connection = timeout(CONNECT, self.connect()).await.map_err(late)??;
+            let _ = timeout(QUIT, connection.quit()).await;
+            Ok(())
+        })
+    }
+
     async fn hand_over(&self, envelope: &Envelope, message: &[u8]) -> Result<(), SendError> {
         let late = |what: &str| SendError::Away(format!("the mail server took too long {what}"));
         let mut connection = timeout(CONNECT, self.connect()).await.map_err(|_| late("to be ready"))??;

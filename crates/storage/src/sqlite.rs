@@ -77,3 +77,36 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     PathBuf::from(name)
 }
+
+/// A connection that changes nothing: it makes no file, and leaves the ones that are there as they are.
+pub(crate) fn open_to_inspect(path: &Path) -> Result<Connection, StoreError> {
+    let unavailable =
+        |error: String| StoreError::Unavailable(format!("cannot open {}: {error}", path.display()));
+    let text = path.to_str().ok_or_else(|| unavailable("its name is not UTF-8".to_owned()))?;
+    // In a URI, these three would end the path or stand for something else.
+    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // To read a database in WAL mode, SQLite makes the files that go with it, unless it is told that
+    // nobody writes. Whoever writes has made them.
+    let immutable = if Path::new(&log).exists() { "" } else { "&immutable=1" };
+    let mut conn = SqliteConnection::establish(&format!("file:{escaped}?mode=ro{immutable}"))
+        .map_err(|error| unavailable(error.to_string()))?;
+    conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON")
+        .map_err(|error| unavailable(error.to_string()))?;
+    Ok(Connection::Sqlite(Box::new(conn)))
+}
+
+/// Whether SQLite takes it when it is told that a commit has to be on the disk.
+pub(crate) fn is_synchronous() -> Result<bool, StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Level {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        synchronous: i32,
+    }
+    let mut conn = SqliteConnection::establish(":memory:")
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    conn.batch_execute(PRAGMAS)?;
+    let level: Level = diesel::RunQueryDsl::get_result(diesel::sql_query("PRAGMA synchronous"), &mut conn)?;
+    Ok(level.synchronous >= 2)
+}

@@ -9,6 +9,7 @@ mod collector;
 mod commands;
 mod configuration;
 mod deploying;
+mod doctor;
 mod durability;
 mod lifecycle;
 mod limits;

@@ -4,6 +4,7 @@
 
 mod access_requests;
 mod counters;
+mod inspection;
 mod isolation;
 mod migrations;
 mod queues;
