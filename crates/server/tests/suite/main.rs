@@ -17,5 +17,6 @@ mod master_keys;
 mod operators;
 mod process;
 mod quickstart;
+mod revocations;
 mod smtp;
 mod traces;
