@@ -154,6 +154,12 @@ actions! {
     RecoveryCodesMade = "mfa.recovery_codes_made",
     /// A user changed its own profile.
     ProfileChanged = "user.changed",
+    /// A user asked for another address.
+    AddressChangeRequested = "user.address_change_requested",
+    /// The new address confirmed the change.
+    AddressChanged = "user.address_changed",
+    /// The former address undid the change.
+    AddressRestored = "user.address_restored",
     /// A user deleted itself.
     UserDeleted = "user.deleted",
     /// Sessions were ended before their time.

@@ -5,6 +5,7 @@
 //! randomness arrive as arguments (see [`Env`]), so every decision can be tried at any instant.
 
 pub mod access_request;
+pub mod address_change;
 pub mod app;
 pub mod audit;
 pub mod claim;

@@ -43,6 +43,41 @@ pub enum Mail {
         /// Whose product.
         product: Name,
     },
+    /// The link that puts a new address into force, to that address.
+    ConfirmAddress {
+        /// Whose product.
+        product: Name,
+        /// The link.
+        link: Secret<String>,
+    },
+    /// Somebody wants to change to an address that already has an account.
+    AddressInUse {
+        /// Whose product.
+        product: Name,
+    },
+    /// Somebody signs up with, or wants to change to, an address that is kept for the account that
+    /// had it.
+    AddressKept {
+        /// Whose product.
+        product: Name,
+    },
+    /// A change of address was asked for, to the address that the account has.
+    AddressChangeAsked {
+        /// Whose product.
+        product: Name,
+    },
+    /// The address was changed: the link that undoes it, to the address that the account had.
+    AddressChanged {
+        /// Whose product.
+        product: Name,
+        /// The link.
+        link: Secret<String>,
+    },
+    /// The account went back to an address that it had, to the address that it leaves.
+    AddressRestored {
+        /// Whose product.
+        product: Name,
+    },
     /// Sign-ins or codes failed for an address more often than slips explain.
     FailedSignIns {
         /// Whose product.
@@ -72,6 +107,12 @@ impl Mail {
             Self::ResetPassword { .. } => "reset_password",
             Self::PasswordChanged { .. } => "password_changed",
             Self::AddressTaken { .. } => "address_taken",
+            Self::ConfirmAddress { .. } => "confirm_address",
+            Self::AddressInUse { .. } => "address_in_use",
+            Self::AddressKept { .. } => "address_kept",
+            Self::AddressChangeAsked { .. } => "address_change_asked",
+            Self::AddressChanged { .. } => "address_changed",
+            Self::AddressRestored { .. } => "address_restored",
             Self::FailedSignIns { .. } => "failed_sign_ins",
             Self::AccessApproved { .. } => "access_approved",
             Self::AccessRejected { .. } => "access_rejected",
@@ -79,7 +120,8 @@ impl Mail {
     }
 
     /// The templates whose mails hold a code or a link that lets its holder do something.
-    pub const WITH_SECRETS: [&str; 3] = ["confirm_sign_up", "reset_password", "access_approved"];
+    pub const WITH_SECRETS: [&str; 5] =
+        ["confirm_sign_up", "reset_password", "access_approved", "confirm_address", "address_changed"];
 
     /// The subject line. It never holds a code: phones show it on their lock screen.
     pub fn subject(&self) -> String {
@@ -88,6 +130,18 @@ impl Mail {
             Self::ResetPassword { product, .. } => format!("Set a new password for {product}"),
             Self::PasswordChanged { product } => format!("Your password for {product} was changed"),
             Self::AddressTaken { product } => format!("You already have an account at {product}"),
+            Self::ConfirmAddress { product, .. } => format!("Confirm your new e-mail address for {product}"),
+            Self::AddressInUse { product } => format!("Your address already has an account at {product}"),
+            Self::AddressKept { product } => format!("Your address is kept for an account at {product}"),
+            Self::AddressChangeAsked { product } => {
+                format!("A new e-mail address for your account at {product}")
+            }
+            Self::AddressChanged { product, .. } => {
+                format!("The e-mail address of your account at {product} was changed")
+            }
+            Self::AddressRestored { product } => {
+                format!("An account at {product} no longer has your e-mail address")
+            }
             Self::FailedSignIns { product } => format!("Failed sign-ins to your account at {product}"),
             Self::AccessApproved { .. } => "Your access was approved".to_owned(),
             Self::AccessRejected { .. } => "Your request for access was not approved".to_owned(),
@@ -140,6 +194,68 @@ impl Mail {
                 )),
                 Block::text("If it was not you, there is nothing to do; nothing has changed."),
             ],
+            Self::ConfirmAddress { product, link } => vec![
+                Block::text(format!(
+                    "Somebody, perhaps you, wants to use this address for an account at {product} that has \
+                     another address so far."
+                )),
+                Block::Link { label: "Confirm the new address", url: link.clone() },
+                Block::text(
+                    "Nothing changes before you pressed the button on that page. The link is good for 24 hours \
+                     and for one use.",
+                ),
+                Block::text(
+                    "If it was not you, ignore this mail and pass the link on to nobody: somebody else's account \
+                     would get your address.",
+                ),
+            ],
+            Self::AddressInUse { product } => vec![
+                Block::text(format!(
+                    "Somebody, perhaps you, wants to use this address for another account at {product}. It has \
+                     an account there already, and an address has one only."
+                )),
+                Block::text("If it was not you, there is nothing to do; nothing has changed."),
+            ],
+            Self::AddressKept { product } => vec![
+                Block::text(format!(
+                    "Somebody, perhaps you, wants to use this address for an account at {product}. Until \
+                     recently another account there had it. For 72 hours after such a change the address is kept \
+                     for that account, in case its owner undoes the change. Try again after that."
+                )),
+                Block::text("If it was not you, there is nothing to do; nothing has changed."),
+            ],
+            Self::AddressChangeAsked { product } => vec![
+                Block::text(format!(
+                    "Another e-mail address was asked for, for your account at {product}, by somebody who is \
+                     signed in and knows the password. It takes effect when it is confirmed from the new \
+                     address. You will then get another mail, with a link that undoes it."
+                )),
+                Block::text(
+                    "If it was not you, set a new password with \"forgotten password\" now: that also ends the \
+                     change that waits.",
+                ),
+            ],
+            Self::AddressChanged { product, link } => vec![
+                Block::text(format!(
+                    "The e-mail address of your account at {product} was just changed. From now on this address \
+                     no longer signs in."
+                )),
+                Block::text("If it was not you, undo it within 72 hours:"),
+                Block::Link { label: "Undo the change", url: link.clone() },
+                Block::text(
+                    "That gives the account this address back, signs every device out and makes the password \
+                     useless, so that you set a new one. Whoever has the link can do that, so pass it on to \
+                     nobody.",
+                ),
+                Block::text("If it was you, there is nothing to do."),
+            ],
+            Self::AddressRestored { product } => vec![
+                Block::text(format!(
+                    "An account at {product} that had this address has gone back to an address that it had \
+                     before. This address no longer signs in there."
+                )),
+                Block::text("If you know of no such account, ignore this mail."),
+            ],
             Self::AccessApproved { server, link } => vec![
                 Block::text(format!(
                     "The request for access to {server} that names you as its contact was approved."
@@ -186,11 +302,18 @@ impl Mail {
 mod tests {
     use super::*;
 
-    fn mails(product: &str) -> [Mail; 2] {
+    fn mails(product: &str) -> [Mail; 8] {
         let product: Name = product.parse().unwrap();
+        let link = Secret::new("//id.test/x".to_owned());
         [
             Mail::ConfirmSignUp { product: product.clone(), code: Secret::new("123456".to_owned()) },
-            Mail::AddressTaken { product },
+            Mail::AddressTaken { product: product.clone() },
+            Mail::ConfirmAddress { product: product.clone(), link: link.clone() },
+            Mail::AddressInUse { product: product.clone() },
+            Mail::AddressKept { product: product.clone() },
+            Mail::AddressChangeAsked { product: product.clone() },
+            Mail::AddressChanged { product: product.clone(), link },
+            Mail::AddressRestored { product },
         ]
     }
 
@@ -204,6 +327,12 @@ mod tests {
             Mail::ResetPassword { product: product.clone(), code: secret() },
             Mail::PasswordChanged { product: product.clone() },
             Mail::AddressTaken { product: product.clone() },
+            Mail::ConfirmAddress { product: product.clone(), link: secret() },
+            Mail::AddressInUse { product: product.clone() },
+            Mail::AddressKept { product: product.clone() },
+            Mail::AddressChangeAsked { product: product.clone() },
+            Mail::AddressChanged { product: product.clone(), link: secret() },
+            Mail::AddressRestored { product: product.clone() },
             Mail::FailedSignIns { product },
             Mail::AccessApproved { server: server(), link: secret() },
             Mail::AccessRejected { server: server(), reason: "No.".parse().unwrap() },
@@ -216,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_code_is_in_both_parts_and_not_in_the_subject() {
-        let [mail, _] = mails("Acme");
+        let [mail, ..] = mails("Acme");
         assert_eq!(
             mail.text().expose(),
             "Your code for Acme is\n\n    123456\n\nIt is good for 10 minutes and for one use.\n\n\
@@ -247,10 +376,15 @@ mod tests {
 
     #[test]
     fn a_link_is_in_the_text_and_not_in_the_subject() {
-        let link = "https://id.test/claim/x";
-        let mail =
-            Mail::AccessApproved { server: "https://id.test".to_owned(), link: Secret::new(link.to_owned()) };
-        assert!(mail.text().expose().contains(link));
-        assert!(!mail.subject().contains("claim"));
+        let url = "https://id.test/claim/x";
+        let (link, product) = (|| Secret::new(url.to_owned()), || "Acme".parse().unwrap());
+        for mail in [
+            Mail::AccessApproved { server: "https://id.test".to_owned(), link: link() },
+            Mail::ConfirmAddress { product: product(), link: link() },
+            Mail::AddressChanged { product: product(), link: link() },
+        ] {
+            assert!(mail.text().expose().contains(url));
+            assert!(!mail.subject().contains("claim"));
+        }
     }
 }

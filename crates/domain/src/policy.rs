@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::app::{App, ClientId};
 use crate::audit::Actor;
-use crate::id::AppId;
+use crate::id::{AppId, UserId};
 use crate::name::Name;
 use crate::oauth::{Scope, ScopeSet};
 use crate::owner::Owner;
@@ -27,6 +27,31 @@ pub enum Principal {
     Visitor,
     /// Somebody who holds the one-time link to an app's secret.
     LinkHolder(Box<LinkHolder>),
+    /// Somebody who holds a link that changes a user's address, or undoes that.
+    AddressHolder(Box<AddressHolder>),
+}
+
+/// Whose address a mailed link is about.
+#[derive(Clone, Debug)]
+pub struct AddressHolder {
+    /// The user.
+    pub user: UserId,
+    /// The tenant whose user it is, as it is now.
+    pub tenant: Tenant,
+}
+
+impl AddressHolder {
+    /// Whether the holder may do `action` to the rows of `owner`: nothing but to change an address
+    /// of the user's own directory.
+    fn allow(&self, action: Action, owner: Owner) -> Result<TenantScope, Denied> {
+        if action != Action::ChangeAddress || owner != Owner::Tenant(self.tenant.id) {
+            return Err(Denied::Forbidden);
+        }
+        if self.tenant.status == TenantStatus::Suspended {
+            return Err(Denied::TenantSuspended);
+        }
+        Ok(TenantScope { owner })
+    }
 }
 
 /// What a one-time link leads to, as it is now.
@@ -125,6 +150,8 @@ pub enum Action {
     ClaimSecret,
     /// Put the deployment's keys and backups in order; what is audited of it is the platform's.
     MaintainDeployment,
+    /// Put a user's new address into force, or its former one, by a mailed link.
+    ChangeAddress,
 }
 
 /// What a principal may want to do with the deployment as a whole.
@@ -183,6 +210,7 @@ impl Principal {
             Self::Host | Self::System => Ok(TenantScope { owner }),
             Self::App(app) => app.allow(action, owner),
             Self::LinkHolder(holder) => holder.allow(action, owner),
+            Self::AddressHolder(holder) => holder.allow(action, owner),
             Self::Visitor if action == Action::RequestAccess && owner == Owner::Platform => {
                 Ok(TenantScope { owner })
             }
@@ -196,7 +224,10 @@ impl Principal {
             (Self::Host, _)
             | (Self::System, PlatformAction::RunBackgroundWork)
             | (Self::Visitor, PlatformAction::LeaveAccessRequest) => Ok(PlatformScope(())),
-            (Self::System | Self::App(_) | Self::Visitor | Self::LinkHolder(_), _) => Err(Denied::Forbidden),
+            (
+                Self::System | Self::App(_) | Self::Visitor | Self::LinkHolder(_) | Self::AddressHolder(_),
+                _,
+            ) => Err(Denied::Forbidden),
         }
     }
 
@@ -206,7 +237,7 @@ impl Principal {
             Self::Host => Actor::Host,
             Self::System => Actor::System,
             Self::App(app) => Actor::App(app.id),
-            Self::Visitor | Self::LinkHolder(_) => Actor::Visitor,
+            Self::Visitor | Self::LinkHolder(_) | Self::AddressHolder(_) => Actor::Visitor,
         }
     }
 }
@@ -234,7 +265,8 @@ impl AppPrincipal {
             | Action::ManageUsers
             | Action::RequestAccess
             | Action::ClaimSecret
-            | Action::MaintainDeployment => {
+            | Action::MaintainDeployment
+            | Action::ChangeAddress => {
                 return Err(Denied::Forbidden);
             }
         }
@@ -253,7 +285,7 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 8] = [
+    const ACTIONS: [Action; 9] = [
         Action::IssueAppToken,
         Action::ReadOwnApp,
         Action::HandleEndUsers,
@@ -262,6 +294,7 @@ mod tests {
         Action::RequestAccess,
         Action::ClaimSecret,
         Action::MaintainDeployment,
+        Action::ChangeAddress,
     ];
 
     fn tenant(id: u128, status: TenantStatus) -> Tenant {
@@ -308,11 +341,11 @@ mod tests {
         let suspended = Err(Denied::TenantSuspended);
         #[rustfmt::skip]
         let table = [
-            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 8]),
+            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 9]),
         ];
         for (app, expected) in table {
             for (action, expected) in ACTIONS.into_iter().zip(expected) {
@@ -366,6 +399,25 @@ mod tests {
         assert!(good.allow_platform(PlatformAction::DecideAccessRequests).is_err());
         let (owner, suspended) = holder(TenantStatus::Suspended);
         assert_eq!(suspended.allow(Action::ClaimSecret, owner).unwrap_err(), Denied::TenantSuspended);
+    }
+
+    #[test]
+    fn a_link_about_an_address_opens_its_own_directory_while_the_tenant_is_active() {
+        let holder = |status| {
+            let (user, tenant) = (Id::from_uuid(Uuid::nil()), tenant(1, status));
+            Principal::AddressHolder(Box::new(AddressHolder { user, tenant }))
+        };
+        let owner = Owner::Tenant(Id::from_uuid(Uuid::from_u128(1)));
+        let other = Owner::Tenant(Id::from_uuid(Uuid::from_u128(2)));
+        let (good, suspended) = (holder(TenantStatus::Active), holder(TenantStatus::Suspended));
+        for action in ACTIONS {
+            assert_eq!(good.allow(action, owner).is_ok(), action == Action::ChangeAddress, "{action:?}");
+            for stranger in [other, Owner::Platform] {
+                assert_eq!(good.allow(action, stranger).unwrap_err(), Denied::Forbidden);
+            }
+        }
+        assert!(good.allow_platform(PlatformAction::LeaveAccessRequest).is_err());
+        assert_eq!(suspended.allow(Action::ChangeAddress, owner).unwrap_err(), Denied::TenantSuspended);
     }
 
     #[test]

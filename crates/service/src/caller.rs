@@ -54,9 +54,11 @@ impl Caller {
     pub fn app(&self) -> Result<&AppPrincipal, Denied> {
         match &self.principal {
             Principal::App(app) => Ok(app),
-            Principal::Host | Principal::System | Principal::Visitor | Principal::LinkHolder(_) => {
-                Err(Denied::Forbidden)
-            }
+            Principal::Host
+            | Principal::System
+            | Principal::Visitor
+            | Principal::LinkHolder(_)
+            | Principal::AddressHolder(_) => Err(Denied::Forbidden),
         }
     }
 

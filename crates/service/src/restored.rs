@@ -10,8 +10,8 @@ use keystead_domain::{Owner, Timestamp};
 use keystead_storage::apps::{self, ListedSecret};
 use keystead_storage::jobs::{self, JobKind};
 use keystead_storage::{
-    PlatformTx, StoreError, audit, claim_links, outbox, registrations, reset_codes, second_factors, sessions,
-    signing_keys,
+    PlatformTx, StoreError, address_changes, audit, claim_links, former_addresses, outbox, registrations,
+    reset_codes, second_factors, sessions, signing_keys,
 };
 
 use crate::{Caller, Engine, Result};
@@ -36,7 +36,7 @@ pub struct Ended {
     pub sessions: usize,
     /// Codes for sign-ups and for new passwords.
     pub codes: usize,
-    /// One-time links.
+    /// One-time links, to secrets and about addresses.
     pub links: usize,
     /// Mails that waited to carry such a code or link, and jobs that would have mailed one.
     pub mails: usize,
@@ -70,7 +70,9 @@ fn end_all(tx: &mut PlatformTx<'_>, now: Timestamp) -> std::result::Result<Ended
     Ok(Ended {
         sessions: sessions::remove_everyones(tx)?,
         codes: registrations::forget_codes(tx)? + reset_codes::remove_all(tx)?,
-        links: claim_links::remove_all(tx)?,
+        links: claim_links::remove_all(tx)?
+            + address_changes::remove_all(tx)?
+            + former_addresses::remove_all(tx)?,
         mails: outbox::abandon(tx, &Mail::WITH_SECRETS, now)? + jobs::remove_all(tx, &mailing_codes)?,
     })
 }

@@ -26,11 +26,13 @@ mod store;
 mod writer;
 
 pub mod access_requests;
+pub mod address_changes;
 pub mod apps;
 pub mod audit;
 pub mod claim_links;
 pub mod counters;
 pub mod deployment;
+pub mod former_addresses;
 pub mod inspection;
 pub mod jobs;
 pub mod locate;

@@ -2,13 +2,18 @@
 //! row in the deployment can have. What they find still has to pass the gate.
 
 use diesel::prelude::*;
+use keystead_domain::address_change::{AddressChange, FormerAddress};
 use keystead_domain::app::{App, AppSecret, ClientId};
 use keystead_domain::tenant::Tenant;
+use keystead_domain::user::User;
 use keystead_domain::{Timestamp, TokenDigest};
 
+use crate::address_changes::AddressChangeRow;
 use crate::apps::{AppRow, SecretRow};
-use crate::schema::{app_secrets, apps, claim_links, tenants};
+use crate::former_addresses::FormerAddressRow;
+use crate::schema::{address_changes, app_secrets, apps, claim_links, former_addresses, tenants, users};
 use crate::tenants::TenantRow;
+use crate::users::UserRow;
 use crate::{StoreError, Tx};
 
 /// The app with this client id, and the tenant that owns it.
@@ -72,6 +77,49 @@ pub fn claim_link(
         .first(conn)
         .optional())?;
     row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
+}
+
+/// A change of address that waits for its link while that is good, whose it is, and the tenant whose
+/// user that is.
+pub fn address_change(
+    tx: &mut Tx<'_>,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Result<Option<(AddressChange, User, Tenant)>, StoreError> {
+    let row: Option<(AddressChangeRow, UserRow, TenantRow)> =
+        on!(tx, |conn| address_changes::table
+            .inner_join(users::table.on(
+                users::directory.eq(address_changes::directory).and(users::id.eq(address_changes::user_id))
+            ))
+            .inner_join(tenants::table.on(tenants::id.eq(address_changes::directory)))
+            .filter(address_changes::digest.eq(digest.as_bytes().as_slice()))
+            .filter(address_changes::expires_at.gt(now.as_micros()))
+            .select((AddressChangeRow::as_select(), UserRow::as_select(), TenantRow::as_select()))
+            .first(conn)
+            .optional())?;
+    row.map(|(change, user, tenant)| Ok((change.try_into()?, user.try_into()?, tenant.try_into()?)))
+        .transpose()
+}
+
+/// An address that a user had while the link to go back to it is good, whose it is, and the tenant
+/// whose user that is.
+pub fn former_address(
+    tx: &mut Tx<'_>,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Result<Option<(FormerAddress, User, Tenant)>, StoreError> {
+    let row: Option<(FormerAddressRow, UserRow, TenantRow)> = on!(tx, |conn| former_addresses::table
+        .inner_join(users::table.on(
+            users::directory.eq(former_addresses::directory).and(users::id.eq(former_addresses::user_id))
+        ))
+        .inner_join(tenants::table.on(tenants::id.eq(former_addresses::directory)))
+        .filter(former_addresses::digest.eq(digest.as_bytes().as_slice()))
+        .filter(former_addresses::expires_at.gt(now.as_micros()))
+        .select((FormerAddressRow::as_select(), UserRow::as_select(), TenantRow::as_select()))
+        .first(conn)
+        .optional())?;
+    row.map(|(former, user, tenant)| Ok((former.try_into()?, user.try_into()?, tenant.try_into()?)))
+        .transpose()
 }
 
 /// Whether the database answers.

@@ -232,6 +232,31 @@ table! {
     }
 }
 
+table! {
+    address_changes (directory, user_id) {
+        directory -> Text,
+        user_id -> Text,
+        email -> Text,
+        digest -> Binary,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    former_addresses (directory, user_id, position) {
+        directory -> Text,
+        user_id -> Text,
+        position -> Integer,
+        email -> Text,
+        email_key -> Text,
+        had_second_factor -> Bool,
+        digest -> Binary,
+        changed_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     tenants,
     apps,
@@ -240,5 +265,7 @@ allow_tables_to_appear_in_same_query!(
     sessions,
     totp,
     access_requests,
-    claim_links
+    claim_links,
+    address_changes,
+    former_addresses
 );

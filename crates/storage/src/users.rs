@@ -83,6 +83,19 @@ pub fn find_by_email(
     row.map(|(row, hash)| Ok((User::try_from(row)?, hash.map(PasswordHash::new)))).transpose()
 }
 
+/// The directory's user with this id, as others have left it, which nobody else changes before the
+/// transaction ends.
+pub fn hold(tx: &mut TenantTx<'_>, id: UserId) -> Result<Option<User>, StoreError> {
+    let key = (tx.key(), id.to_string());
+    // Changes nothing, but takes the row's lock.
+    let row: Option<UserRow> = on!(tx, |conn| diesel::update(users::table.find(key))
+        .set(users::status.eq(users::status))
+        .returning(UserRow::as_returning())
+        .get_result(conn)
+        .optional())?;
+    row.map(User::try_from).transpose()
+}
+
 /// The directory's users, the oldest first.
 pub fn list(tx: &mut TenantTx<'_>) -> Result<Vec<User>, StoreError> {
     let directory = users::directory.eq(tx.key());
@@ -164,6 +177,38 @@ pub fn count_other_operators(tx: &mut TenantTx<'_>, user: UserId) -> Result<i64,
         .filter(users::id.ne(user.to_string()))
         .count()
         .get_result(conn))?)
+}
+
+/// Puts a new address in place of the one that was found, for a user that may sign in. The new one may
+/// be [taken](crate::UniqueKey::UserEmail).
+pub fn replace_address(
+    tx: &mut TenantTx<'_>,
+    found: &User,
+    new: &Email,
+    verified_at: Timestamp,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), found.id.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .filter(users::email.eq(found.email.as_str()))
+        .filter(users::status.eq(UserStatus::Active.as_str()))
+        .set((
+            users::email.eq(new.as_str()),
+            users::email_key.eq(new.key()),
+            users::email_verified_at.eq(Some(verified_at.as_micros())),
+        ))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(found.id));
+    Ok(changed == 1)
+}
+
+/// Takes a user's password away: it cannot sign in with one before it has set a new one by mail.
+pub fn remove_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .set(users::password_hash.eq(None::<&str>))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(user));
+    Ok(changed == 1)
 }
 
 /// Changes what a user calls itself.

@@ -18,7 +18,16 @@ use crate::mfa::enrolled;
 use crate::steps::{ADA, PASSWORD, refusal, sign_in_with, sign_up, verify};
 
 /// Ended by a restore: what gives access, and is not a person's or an app's own credential.
-const ENDED: [&str; 6] = ["claim_links", "jobs", "outbox", "registrations", "reset_codes", "sessions"];
+const ENDED: [&str; 8] = [
+    "address_changes",
+    "claim_links",
+    "former_addresses",
+    "jobs",
+    "outbox",
+    "registrations",
+    "reset_codes",
+    "sessions",
+];
 /// As the backup has it.
 const KEPT: [&str; 14] = [
     "__diesel_schema_migrations",

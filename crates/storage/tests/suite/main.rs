@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod access_requests;
+mod address_changes;
 mod counters;
 mod inspection;
 mod isolation;
