@@ -6,21 +6,21 @@ use keystead_domain::access_request::{
 use keystead_domain::app::App;
 use keystead_domain::audit::{AuditAction, Event};
 use keystead_domain::id::AccessRequestId;
-use keystead_domain::limits::{ACCESS_REQUESTS_DAILY, MAILS_DAILY, MAILS_HOURLY};
+use keystead_domain::limits::ACCESS_REQUESTS_DAILY;
 use keystead_domain::mail::Mail;
 use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
 use keystead_domain::policy::{Action, PlatformAction};
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{NetworkIdentity, PlanName, Tenant};
-use keystead_domain::{Email, Owner, Timestamp};
-use keystead_storage::outbox::NewMail;
+use keystead_domain::{Email, Owner};
 use keystead_storage::{
     StoreError, TenantTx, UniqueKey, access_requests, apps, audit, claim_links, counters, outbox, tenants,
 };
 
 use crate::apps::NewApp;
 use crate::audit::Refine as _;
+use crate::budgets::{MAILS, give_back, within};
 use crate::claims::mint_link;
 use crate::tenants::NewTenant;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -151,12 +151,12 @@ pub fn approve(engine: &Engine, caller: &Caller, id: AccessRequestId, terms: Ter
         let (tenant_row, app_row) = (tenant, app);
         let attempt = engine.store.write(move |tx| {
             let mut rows = tx.tenant(&trail);
-            if !take_mail(&mut rows, &mail, now)? {
+            if !within(&mut rows, &MAILS, &mail.recipient, now)? {
                 return Ok(Attempt::NoMailLeft);
             }
             let (tenant, app) = (tenant_row.id, app_row.id);
             if !access_requests::approve(&mut tx.platform(&platform), id, tenant, app, now)? {
-                give_back_mail(&mut tx.tenant(&trail), &mail, now)?;
+                give_back(&mut tx.tenant(&trail), &MAILS, &mail.recipient, now)?;
                 return Ok(Attempt::Decided);
             }
             tenants::insert(&mut tx.platform(&platform), &tenant_row)?;
@@ -197,13 +197,13 @@ pub fn reject(
     let mail = engine.compose(&contact, &Mail::AccessRejected { server, reason: reason.clone() }, now);
     let event = engine.event(caller, Owner::Platform, AuditAction::AccessRejected, now).on(id);
     let attempt = engine.store.write(move |tx| {
-        if !take_mail(&mut tx.tenant(&trail), &mail, now)? {
+        if !within(&mut tx.tenant(&trail), &MAILS, &mail.recipient, now)? {
             return Ok(Attempt::NoMailLeft);
         }
         let is_ours = access_requests::reject(&mut tx.platform(&platform), id, &reason, now)?;
         let mut rows = tx.tenant(&trail);
         if !is_ours {
-            give_back_mail(&mut rows, &mail, now)?;
+            give_back(&mut rows, &MAILS, &mail.recipient, now)?;
             return Ok(Attempt::Decided);
         }
         outbox::insert(&mut rows, &mail)?;
@@ -232,7 +232,7 @@ pub fn send_fresh_link(engine: &Engine, caller: &Caller, id: AccessRequestId) ->
     let event = engine.event(caller, owner, AuditAction::ClaimLinkIssued, now).on(app.id);
     let link = minted.link;
     let attempt = engine.store.write(move |tx| {
-        if !take_mail(&mut tx.tenant(&trail), &mail, now)? {
+        if !within(&mut tx.tenant(&trail), &MAILS, &mail.recipient, now)? {
             return Ok(Attempt::NoMailLeft);
         }
         let mut rows = tx.tenant(&scope);
@@ -255,23 +255,6 @@ fn undecided(reviewed: Reviewed) -> Result<AccessRequest> {
             Err(Error::of(Code::Conflict).saying(sentence))
         }
     }
-}
-
-/// Counts one more mail to this address; whether it may get one.
-fn take_mail(tx: &mut TenantTx<'_>, mail: &NewMail, now: Timestamp) -> std::result::Result<bool, StoreError> {
-    let key = mail.recipient.key();
-    Ok(counters::take(tx, MAILS_HOURLY, key, now)? && counters::take(tx, MAILS_DAILY, key, now)?)
-}
-
-/// Takes back what [`take_mail`] counted, where nothing is sent after all.
-fn give_back_mail(
-    tx: &mut TenantTx<'_>,
-    mail: &NewMail,
-    now: Timestamp,
-) -> std::result::Result<(), StoreError> {
-    let key = mail.recipient.key();
-    counters::give_back(tx, MAILS_HOURLY, key, now)?;
-    counters::give_back(tx, MAILS_DAILY, key, now)
 }
 
 fn record(tx: &mut TenantTx<'_>, events: &[Event]) -> std::result::Result<(), StoreError> {

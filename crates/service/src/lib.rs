@@ -17,6 +17,7 @@ mod slowdowns;
 
 pub mod access;
 pub mod access_requests;
+pub mod address_changes;
 pub mod apps;
 pub mod claims;
 pub mod file_outbox;

@@ -17,7 +17,8 @@ use keystead_domain::user::{User, UserStatus};
 use keystead_domain::{Email, Secret};
 use keystead_storage::jobs::{DueJob, JobKind};
 use keystead_storage::{
-    audit, counters, jobs, outbox, registrations, reset_codes, second_factors, sessions, users,
+    address_changes, audit, counters, jobs, outbox, registrations, reset_codes, second_factors, sessions,
+    users,
 };
 
 use crate::audit::Refine as _;
@@ -73,7 +74,7 @@ pub(crate) fn do_mail_reset_code(engine: &Engine, job: DueJob) -> Result<()> {
 }
 
 /// Sets a new password with a mailed code. All sessions, codes and waiting sign-ups of the address
-/// end; nobody is signed in by it, and a second factor stays in force. Where the address had never
+/// end, and so does a change to another one that waits; nobody is signed in by it, and a second factor stays in force. Where the address had never
 /// been verified, the second factor may be a stranger's and goes too. Wrong, expired, spent and
 /// tried-out codes, unknown addresses and locked users are refused alike.
 pub fn confirm_reset(
@@ -135,6 +136,7 @@ pub fn confirm_reset(
         if user.email_verified_at.is_none() {
             second_factors::remove(&mut tenant, user.id)?;
         }
+        address_changes::remove(&mut tenant, user.id)?;
         sessions::remove_all(&mut tenant, user.id)?;
         registrations::remove_by_email(&mut tenant, &email)?;
         if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {
@@ -158,7 +160,8 @@ enum Reset {
     TooEarly(Duration),
 }
 
-/// Changes the password of the user that is signed in. Its other sessions end.
+/// Changes the password of the user that is signed in. Its other sessions end, and so does a change of
+/// its address that waits: both may be the work of whoever knew the old one.
 pub fn change(
     engine: &Engine,
     caller: &Caller,
@@ -186,6 +189,7 @@ pub fn change(
         }
         sessions::remove_others(&mut tenant, user, kept)?;
         reset_codes::consume(&mut tenant, user)?;
+        address_changes::remove(&mut tenant, user)?;
         if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {
             outbox::insert(&mut tenant, &notice)?;
         }

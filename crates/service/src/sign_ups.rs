@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystead_crypto::codes::CodePurpose;
+use keystead_domain::address_change::Standing;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::id::{JobId, UserId};
 use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY, SIGN_UP_CODES_HOURLY, SIGN_UP_TRIES_DAILY};
@@ -26,7 +27,7 @@ use crate::audit::Refine as _;
 use crate::budgets::within;
 use crate::sessions::{Minted, NewSession};
 use crate::users::weak_password;
-use crate::{Caller, Code, Engine, Error, Result};
+use crate::{Caller, Code, Engine, Error, Result, address_changes};
 
 /// What somebody typed to sign up.
 pub struct SignUp {
@@ -48,9 +49,9 @@ pub struct PendingSignUp {
 
 /// Receives a sign-up and mails its code.
 ///
-/// Nothing that the caller can see or measure tells whether the address has a user: then the
-/// registration is stored all the same, its code goes to nobody, and the mail to the address
-/// says that there is an account.
+/// Nothing that the caller can see or measure tells whether the address has a user, or is kept for
+/// one that had it: then the registration is stored all the same, its code goes to nobody, and the
+/// mail to the address says why.
 pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<PendingSignUp> {
     let app = caller.app()?;
     let (owner, product) = (app.owner(), app.product().clone());
@@ -66,7 +67,8 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
     let id = UserId::mint(now, env);
     let (code, mac) = engine.codes.mint(CodePurpose::SignUp, id, env);
     let confirm = engine.compose(&email, &Mail::ConfirmSignUp { product: product.clone(), code }, now);
-    let taken = engine.compose(&email, &Mail::AddressTaken { product }, now);
+    let taken = engine.compose(&email, &Mail::AddressTaken { product: product.clone() }, now);
+    let kept = engine.compose(&email, &Mail::AddressKept { product }, now);
     let event = engine.event(caller, owner, AuditAction::SignUpReceived, now).on(id);
     let mut registration = Registration {
         id,
@@ -82,7 +84,7 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
     engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         let email = registration.email.clone();
-        let is_taken = users::find_by_email(&mut tenant, &email)?.is_some();
+        let standing = address_changes::standing(&mut tenant, &email, None, now)?;
         let waiting = registrations::list_by_email(&mut tenant, &email, now)?;
         match room(&waiting, now) {
             Room::Full => return audit::insert(&mut tenant, &event.refused()),
@@ -93,7 +95,12 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
         }
         if within(&mut tenant, &[SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY], &email, now)? {
             registration.code = Some(PendingCode::sent(mac, now));
-            outbox::insert(&mut tenant, if is_taken { &taken } else { &confirm })?;
+            let mail = match standing {
+                Standing::Free => &confirm,
+                Standing::Taken { .. } => &taken,
+                Standing::Kept => &kept,
+            };
+            outbox::insert(&mut tenant, mail)?;
         }
         registrations::insert(&mut tenant, &registration)?;
         audit::insert(&mut tenant, &event)
@@ -138,9 +145,9 @@ pub fn verify_email(
             }
             _ => false,
         });
-        // A user can have been made since the code was mailed; its own sign-up is not this one.
-        let free = users::find_by_email(&mut tenant, &email)?.is_none();
-        let Some(registration) = matching.filter(|_| free) else {
+        // The address can have been taken since the code was mailed, or have become one that is kept.
+        let standing = address_changes::standing(&mut tenant, &email, None, now)?;
+        let (Some(registration), Standing::Free) = (matching, standing) else {
             attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Confirmation::Refused);
@@ -219,8 +226,9 @@ pub(crate) fn do_resend(engine: &Engine, job: DueJob) -> Result<()> {
     let mail = engine.compose(&newest.email, &Mail::ConfirmSignUp { product, code }, now);
     engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
-        if !jobs::finish(&mut tenant, job.id)? || users::find_by_email(&mut tenant, &newest.email)?.is_some()
-        {
+        let finished = jobs::finish(&mut tenant, job.id)?;
+        let standing = address_changes::standing(&mut tenant, &newest.email, None, now)?;
+        if !finished || !matches!(standing, Standing::Free) {
             return Ok(());
         }
         let budgets = [SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY];

@@ -8,7 +8,8 @@ use keystead_domain::policy::Action;
 use keystead_domain::user::{LastOperator, User, UserStatus};
 use keystead_domain::{Email, Owner, Secret};
 use keystead_storage::{
-    StoreError, TenantTx, UniqueKey, audit, registrations, reset_codes, second_factors, sessions, users,
+    StoreError, TenantTx, UniqueKey, address_changes, audit, former_addresses, registrations, reset_codes,
+    second_factors, sessions, users,
 };
 
 use crate::audit::Refine as _;
@@ -59,12 +60,19 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewUser) -> Result<User> {
     let row = user.clone();
     let made = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
+        if former_addresses::is_kept(&mut tenant, &row.email, None, now)? {
+            return Ok(false);
+        }
         users::insert(&mut tenant, &row, Some(&hash))?;
         registrations::remove_by_email(&mut tenant, &row.email)?;
-        audit::insert(&mut tenant, &event)
+        audit::insert(&mut tenant, &event)?;
+        Ok(true)
     });
     match made {
-        Ok(()) => Ok(user),
+        Ok(true) => Ok(user),
+        Ok(false) => Err(Error::of(Code::Conflict).saying(
+            "A user of this directory had this address less than 72 hours ago, and can still go back to it.",
+        )),
         Err(StoreError::Taken(UniqueKey::UserEmail)) => {
             Err(Error::of(Code::Conflict).saying("A user with this address exists in this directory."))
         }
@@ -95,7 +103,8 @@ pub fn list(engine: &Engine, caller: &Caller, directory: Owner) -> Result<Vec<Us
     Ok(engine.store.read(|tx| users::list(&mut tx.tenant(&scope)))?)
 }
 
-/// Locks a user: its sessions and its code for a new password end, and it gets no other.
+/// Locks a user: its sessions, its code for a new password and a change of its address that waits end,
+/// and it gets no other.
 ///
 /// Nothing tells a stranger: the user is refused like one with a wrong password. The last operator
 /// cannot be locked, whoever else is being locked at the same time.
@@ -151,7 +160,7 @@ pub fn unlock(engine: &Engine, caller: &Caller, user: &User) -> Result<User> {
 fn end_access(tx: &mut TenantTx<'_>, user: UserId) -> std::result::Result<(), StoreError> {
     sessions::remove_all(tx, user)?;
     reset_codes::consume(tx, user)?;
-    Ok(())
+    address_changes::remove(tx, user)
 }
 
 /// Removes a user's second factor and recovery codes, for whoever lost both. Whether there was one.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, apps, claim_links, counters, jobs, outbox, registrations, reset_codes, revocations,
-    sessions, signing_keys, slowdowns as failures,
+    access_requests, address_changes, apps, claim_links, counters, former_addresses, jobs, outbox,
+    registrations, reset_codes, revocations, sessions, signing_keys, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
@@ -142,6 +142,8 @@ fn sweep(engine: &Engine) -> Result<()> {
                 access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 apps::remove_ended_secrets(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
+                address_changes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                former_addresses::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
                 signing_keys::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 revocations::remove_old(&mut tx, SWEEP_BATCH)?,

@@ -3,7 +3,7 @@
 
 use keystead_domain::audit::Origin;
 use keystead_service::access_requests::{self, Terms};
-use keystead_service::{Caller, claims};
+use keystead_service::{Caller, address_changes, claims};
 use keystead_testkit::{Keystead, both_backends};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ both_backends! {
             ("POST", "/v2/auth/mfa/totp/disable"),
             ("POST", "/v2/auth/mfa/recovery-codes"),
         ] {
-            let body = json!({"current_password": PASSWORD, "new_password": "a stranger's new one", "name": "Eve", "code": "1"});
+            let body = json!({"current_password": PASSWORD, "new_password": "a stranger's new one", "name": "Eve", "email": "eve@example.com", "code": "1"});
             let answer = keystead.request(method, path).bearer(&theirs).session(session).json(&body).send();
             assert_eq!(answer.problem(401), "invalid_session", "{method} {path}");
         }
@@ -79,6 +79,43 @@ both_backends! {
         // And their app is told about their tenant only.
         let app = keystead.get("/v2/apps/me").bearer(&theirs).send().expect(200);
         assert_eq!(app["slug"], "other");
+    }
+
+    fn a_change_of_address_concerns_its_own_directory_alone(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let new = "ada@new.example";
+        let link = |address: &str| {
+            keystead.deliver();
+            let (_, text) = keystead.mailbox.to(address).pop().unwrap();
+            text.split_whitespace().find(|word| word.contains("-address/link_")).map(|word| word.rsplit('/').next().unwrap().to_owned())
+        };
+        let [mine, theirs] = ["Acme", "Other"].map(|name| {
+            let tenant = keystead.tenant(name);
+            let token = keystead.token(&tenant.client_id, &tenant.client_secret);
+            let post = |path: &str, body: Value| keystead.post(path).bearer(&token).json(&body).send();
+            post("/v2/auth/signup", json!({"email": ADA, "password": PASSWORD})).expect(201);
+            let user = post("/v2/auth/verify-email", json!({"email": ADA, "code": keystead.code_for(ADA)})).expect(200);
+            (token.clone(), user["session_token"].as_str().unwrap().to_owned())
+        });
+        let ask = |(token, session): &(String, String)| {
+            let body = json!({"current_password": PASSWORD, "email": new});
+            keystead.request("PATCH", "/v2/auth/me").bearer(token).session(session).json(&body).send().expect(200);
+        };
+        let email = |(token, session): &(String, String)| keystead.get("/v2/auth/me").bearer(token).session(session).send().expect(200)["email"].clone();
+        let visitor = Caller::visitor(Origin::default());
+
+        ask(&theirs);
+        let their_link = link(new).unwrap();
+        ask(&mine);
+        let my_link = link(new).unwrap();
+        address_changes::confirm(&keystead.engine, &visitor, &my_link).unwrap();
+        assert_eq!((email(&mine), email(&theirs)), (json!(new), json!(ADA)), "theirs stays");
+        let my_undo = link(ADA).unwrap();
+        // What is kept for my user, and taken by it, is neither for theirs.
+        address_changes::confirm(&keystead.engine, &visitor, &their_link).unwrap();
+        assert_eq!(email(&theirs), new);
+        address_changes::undo(&keystead.engine, &visitor, &my_undo).unwrap();
+        assert_eq!(email(&theirs), new, "and their session goes on");
     }
 
     fn a_one_time_link_leads_to_its_own_tenants_app_and_leaves_the_others_alone(database: TestDatabase) {

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use keystead_domain::password::Password;
 use keystead_domain::registration::TypedCode;
 use keystead_domain::{Email, Secret};
-use keystead_service::Caller;
-use keystead_service::passwords;
-use keystead_service::sign_ins::{self, PasswordSignIn};
+use keystead_service::profile::{self, ProfileChange};
+use keystead_service::sessions::{self, SignedIn};
+use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use keystead_service::sign_ups::{self, SignUp};
+use keystead_service::{Caller, Reauthentication, passwords};
 use keystead_testkit::{Keystead, both_backends, only_slowdown};
 
 const PAIRS: usize = 150;
@@ -72,6 +73,16 @@ fn have_user(keystead: &Keystead, app: &Caller, address: &str) {
     sign_ups::verify_email(engine, app, email, code).unwrap();
 }
 
+fn signed_in(keystead: &Keystead, app: &Caller, address: &str) -> SignedIn {
+    have_user(keystead, app, address);
+    let (email, password) = (address.parse().unwrap(), Password::attempt(PASSWORD).unwrap());
+    let typed = PasswordSignIn { email, password, second_factor: None };
+    let Ok(SignIn::Done(_, session)) = sign_ins::with_password(&keystead.engine, app, typed) else {
+        panic!("{address} cannot sign in")
+    };
+    sessions::authenticate(&keystead.engine, app, &session.token).unwrap()
+}
+
 fn fail_to_sign_in(keystead: &Keystead, app: &Caller, address: &str) {
     let (email, password) = (address.parse().unwrap(), Password::attempt("a wrong password").unwrap());
     assert!(
@@ -116,13 +127,20 @@ fn compare(keystead: &Keystead) {
         let code = TypedCode::parse("000000");
         assert!(passwords::confirm_reset(engine, &app, email.parse().unwrap(), code, new).is_err());
     };
-    let operations: [(&str, &dyn Fn(String)); 6] = [
+    let changing = signed_in(keystead, &app, "changing@example.com");
+    let change_address = |email: String| {
+        let change = ProfileChange { name: None, email: Some(email.parse().unwrap()) };
+        let proof = Reauthentication { password: Password::attempt(PASSWORD).unwrap(), second_factor: None };
+        profile::change(engine, &app, &changing, proof, change).unwrap();
+    };
+    let operations: [(&str, &dyn Fn(String)); 7] = [
         ("sign-in", &sign_in),
         ("resend", &resend),
         ("verify", &verify),
         ("reset request", &request),
         ("reset", &reset),
         ("sign-up", &sign_up),
+        ("change of address", &change_address),
     ];
     for (name, operation) in operations {
         alike(prepare, |n| operation(known(n)), |n| operation(unknown(n)))

@@ -2,10 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Json};
-use keystead_domain::name::Name;
 use keystead_domain::policy::AppPrincipal;
+use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::user::User;
-use keystead_service::{Error, Reauthentication, profile};
+use keystead_service::profile::{self, ProfileChange};
+use keystead_service::{Error, Reauthentication};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -64,12 +65,15 @@ struct ProfileChangeBody {
     #[serde(alias = "password")]
     #[schema(value_type = String, required, format = "password", max_length = 1024)]
     current_password: Option<String>,
+    /// Where a second factor is enrolled and the address is to change.
+    totp_code: Option<String>,
     /// Absent: unchanged. `null`: none. (A present member is `Some`, whatever it holds.)
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, required)]
+    #[schema(value_type = Option<String>)]
     name: Option<Option<String>>,
-    #[schema(ignore)]
-    email: Option<serde::de::IgnoredAny>,
+    /// Another address. It takes effect when it is confirmed by the link that is mailed there.
+    #[schema(format = "email", max_length = 254)]
+    email: Option<String>,
 }
 
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
@@ -78,7 +82,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<O
 
 struct Change {
     proof: Reauthentication,
-    name: Option<Name>,
+    change: ProfileChange,
 }
 
 impl JsonBody for ProfileChangeBody {
@@ -87,19 +91,17 @@ impl JsonBody for ProfileChangeBody {
     fn parse(self) -> Result<Change, Error> {
         let mut fields = Fields::default();
         let password = fields.password("current_password", self.current_password);
-        // What is left of the change must be something, and is a name so far.
-        let name = match &self.name {
-            None => {
-                fields.refuse("name", "is required: it is what can be changed");
-                None
-            }
-            Some(name) => fields.optional("name", name.as_deref()),
-        };
-        if self.email.is_some() {
-            fields.refuse("email", "cannot be changed here");
+        if self.name.is_none() && self.email.is_none() {
+            fields.refuse("name", "is required, unless there is an email: one of them is to change");
         }
+        let name = self.name.map(|name| fields.optional("name", name.as_deref()));
+        let email = fields.optional("email", self.email.as_deref());
         let password = fields.finish(password)?;
-        Ok(Change { proof: Reauthentication { password, second_factor: None }, name })
+        let second_factor = self.totp_code.as_deref().map(TypedFactor::read);
+        Ok(Change {
+            proof: Reauthentication { password, second_factor },
+            change: ProfileChange { name, email },
+        })
     }
 }
 
@@ -107,17 +109,17 @@ impl JsonBody for ProfileChangeBody {
     patch,
     path = "/v2/auth/me",
     tag = "End user",
-    summary = "Rename the end user",
+    summary = "Rename the end user, or ask for another address",
     request_body = ProfileChangeBody,
     responses(
-        (status = 200, description = "The user", body = MeAnswer)
+        (status = 200, description = "The user as it is now: with the address that it had", body = MeAnswer)
     ),
     security(("app" = [], "session" = []))
 )]
 async fn change(call: UserCall<ProfileChangeBody>) -> Result<Json<MeAnswer>, Problem> {
     let UserCall { caller, signed_in, body, engine } = call;
     let (caller, user, mfa_enabled) = run(&engine, move |engine| {
-        let user = profile::rename(engine, &caller, &signed_in, body.proof, body.name)?;
+        let user = profile::change(engine, &caller, &signed_in, body.proof, body.change)?;
         Ok((caller, user, signed_in.mfa_enabled()))
     })
     .await?;

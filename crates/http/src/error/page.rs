@@ -60,8 +60,8 @@ impl PageError {
     fn sentence(&self) -> String {
         match self {
             Self::Service(error) if error.code() == Code::InvalidLink => {
-                "It is wrong, or too old, or it was used already. Each link is good for 72 hours and for one \
-                 use. Ask whoever sent it to you for a fresh one."
+                "It is wrong, or too old, or it was used already. A link is good for a few days at most, and for \
+                 one use. If you still need one, ask for a fresh one where this one came from."
                     .to_owned()
             }
             Self::Service(error) => error.public().to_owned(),

@@ -2,6 +2,7 @@
 //! comes from another server. Errors are pages too.
 
 mod access_requests;
+mod addresses;
 mod claims;
 mod form;
 mod layout;
@@ -35,9 +36,12 @@ macro_rules! pages {
 pages! {
     REQUEST_ACCESS = "/request-access";
     CLAIM = "/claim/{token}";
+    CONFIRM_ADDRESS = "/confirm-address/{token}";
+    RESTORE_ADDRESS = "/restore-address/{token}";
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     access_requests::routes(cfg);
+    addresses::routes(cfg);
     claims::routes(cfg);
 }

@@ -69,7 +69,7 @@ both_backends! {
                 }
             }
         }
-        for path in ["/", "/v2", "/v2/", "/v2/auth/me/", "/v2/auth/nothing", "/v3", "/v2/../v2/apps/me/x", "/%00", "/claim", "/claim/", "/claim/a/b"] {
+        for path in ["/", "/v2", "/v2/", "/v2/auth/me/", "/v2/auth/nothing", "/v3", "/v2/../v2/apps/me/x", "/%00", "/claim", "/claim/", "/claim/a/b", "/confirm-address", "/restore-address/"] {
             assert_eq!(keystead.get(path).send().problem(404), "not_found", "{path}");
         }
     }
@@ -106,7 +106,7 @@ both_backends! {
                 assert_eq!(status.problem(422), "validation_error", "{path} {body}");
             }
             for strange in ["\0", "💥", "wrong"] {
-                let body = json!({"current_password": strange, "new_password": strange, "totp_code": strange, "code": strange, "name": strange});
+                let body = json!({"current_password": strange, "new_password": strange, "totp_code": strange, "code": strange, "name": strange, "email": strange});
                 let answer = call().json(&body).send();
                 assert!((400..500).contains(&answer.status), "{path} {answer:?}");
             }

@@ -130,6 +130,35 @@ both_backends! {
         assert_eq!(product.get("/v2/auth/sessions")["sessions"].as_array().unwrap().len(), 1);
     }
 
+    fn a_user_asks_for_another_address(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let product = Product::new(&keystead);
+        product.app("/v2/auth/signup", json!({"email": "bob@example.com", "password": PASSWORD})).expect(201);
+        let code = keystead.code_for("bob@example.com");
+        product.app("/v2/auth/verify-email", json!({"email": "bob@example.com", "code": code})).expect(200);
+        let patch = |body| product.user("PATCH", "/v2/auth/me", body);
+        assert_eq!(patch(json!({"current_password": "wrong", "email": "new@example.com"})).problem(401), "invalid_credentials");
+        let before = product.get("/v2/auth/me");
+        for taken_or_free in ["bob@example.com", "new@example.com"] {
+            let answer = patch(json!({"current_password": PASSWORD, "email": taken_or_free})).expect(200);
+            assert_eq!(answer, before, "{taken_or_free}");
+        }
+        let both = patch(json!({"current_password": PASSWORD, "name": "Ada", "email": "new@example.com"})).expect(200);
+        assert_eq!((&both["name"], &both["email"]), (&json!("Ada"), &json!(ADA)));
+        assert_eq!(product.get("/v2/auth/me"), both);
+        keystead.deliver();
+        assert_eq!(keystead.mailbox.to("new@example.com").len(), 2);
+
+        let enrolment = product.user("POST", "/v2/auth/mfa/totp/enroll", json!({"current_password": PASSWORD})).expect(200);
+        let code = authenticator(&keystead, enrolment["secret"].as_str().unwrap());
+        let codes = product.user("POST", "/v2/auth/mfa/totp/confirm", json!({"code": code})).expect(200);
+        let missing = patch(json!({"current_password": PASSWORD, "email": "new@example.com"})).expect(422);
+        assert_eq!(missing["errors"][0]["field"], "totp_code");
+        let with = |code: &Value| patch(json!({"current_password": PASSWORD, "email": "new@example.com", "totp_code": code}));
+        assert_eq!(with(&json!("000000")).problem(422), "invalid_code");
+        with(&codes["recovery_codes"][0]).expect(200);
+    }
+
     fn a_user_renames_and_deletes_itself(database: TestDatabase) {
         let keystead = Keystead::on(&database);
         let product = Product::new(&keystead);
@@ -138,7 +167,7 @@ both_backends! {
         let changed = patch(json!({"current_password": PASSWORD, "name": "Ada"})).expect(200);
         assert_eq!((&changed["name"], &changed), (&json!("Ada"), &product.get("/v2/auth/me")));
         assert_eq!(patch(json!({"current_password": PASSWORD, "name": null})).expect(200)["name"], Value::Null);
-        for body in [json!({}), json!({"name": ""}), json!({"email": "new@example.com", "name": "A"})] {
+        for body in [json!({}), json!({"name": ""}), json!({"email": null}), json!({"email": "nonsense", "name": "A"})] {
             let mut body = body;
             body["current_password"] = json!(PASSWORD);
             assert_eq!(patch(body.clone()).problem(422), "validation_error", "{body}");

@@ -5,10 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use keystead_domain::id::AccessRequestId;
 use keystead_service::Caller;
 use keystead_service::access_requests::{self, Terms};
-use keystead_testkit::{Answer, Call, Keystead, both_backends};
+use keystead_testkit::{Answer, Call, Keystead, TestTenant, both_backends};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::token;
+
 const HOME: &str = "https://id.test";
+const PASSWORD: &str = "correct horse battery staple";
 const GOOD: &str = "company=Acme&contact_email=ada%40example.com&intended_use=To+sign+in.%0D%0AAnd+out.";
 
 /// A browser: it keeps its cookie, and fills in the forms that it is shown.
@@ -104,6 +108,26 @@ fn approved_link(keystead: &Keystead) -> String {
     link.strip_prefix(HOME).unwrap().to_owned()
 }
 
+/// The path of the newest link of a page that an address was mailed.
+fn mailed_link(keystead: &Keystead, address: &str, page: &str) -> String {
+    keystead.deliver();
+    let (_, text) = keystead.mailbox.to(address).pop().unwrap();
+    let link = text.split_whitespace().find(|word| word.contains(page)).unwrap_or_else(|| panic!("{text}"));
+    link.strip_prefix(HOME).unwrap().to_owned()
+}
+
+/// An access token of the tenant's app, and a session of an end user.
+fn signed_up(keystead: &Keystead, tenant: &TestTenant) -> (String, String) {
+    let token = token(keystead, tenant);
+    let post = |path: &str, body: Value| keystead.post(path).bearer(&token).json(&body).send();
+    post("/v2/auth/signup", json!({"email": "ada@example.com", "password": PASSWORD})).expect(201);
+    let code = keystead.code_for("ada@example.com");
+    let verified =
+        post("/v2/auth/verify-email", json!({"email": "ada@example.com", "code": code})).expect(200);
+    let session = verified["session_token"].as_str().unwrap().to_owned();
+    (token, session)
+}
+
 /// What stands in the definition under this term.
 fn shown(page: &str, term: &str) -> String {
     let (_, rest) =
@@ -195,7 +219,7 @@ both_backends! {
 
     fn what_is_no_form_is_refused_as_a_page(database: TestDatabase) {
         let keystead = Keystead::on(&database);
-        for path in ["/request-access", "/claim/link_x"] {
+        for path in ["/request-access", "/claim/link_x", "/confirm-address/link_x", "/restore-address/link_x"] {
             let post = |media: &str, body: &[u8]| keystead.post(path).body(media, body).send();
             is_page(&post("application/json", b"{}"), 415);
             is_page(&keystead.post(path).send(), 415);
@@ -206,6 +230,38 @@ both_backends! {
             is_page(&post(form, b""), 403);
             is_page(&keystead.request("PUT", path).send(), 405);
         }
+    }
+
+    fn an_address_is_changed_and_restored_by_buttons(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let tenant = keystead.tenant("Acme <&> Sons");
+        let (token, session) = signed_up(&keystead, &tenant);
+        let mut browser = Browser::default();
+        let body = json!({"current_password": PASSWORD, "email": "ada@new.example"});
+        keystead.request("PATCH", "/v2/auth/me").bearer(&token).session(&session).json(&body).send().expect(200);
+        let me = || keystead.get("/v2/auth/me").bearer(&token).session(&session).send();
+
+        let confirm = mailed_link(&keystead, "ada@new.example", "/confirm-address/");
+        for _ in 0..2 {
+            let page = is_page(&browser.open(&keystead, &confirm), 200);
+            assert!(page.contains("<form method=\"post\">") && page.contains("Use the new address"), "{page}");
+            is_page(&keystead.post(&confirm).form("").send(), 403);
+        }
+        assert_eq!(me().expect(200)["email"], "ada@example.com", "opening it changes nothing");
+        let page = is_page(&browser.send(&keystead, &confirm, ""), 200);
+        assert!(page.contains("<strong>Acme &lt;&amp;&gt; Sons</strong> with <strong>ada@new.example</strong>"), "{page}");
+        assert_eq!(me().expect(200)["email"], "ada@new.example");
+        is_page(&browser.send(&keystead, &confirm, ""), 404);
+
+        let restore = mailed_link(&keystead, "ada@example.com", "/restore-address/");
+        let page = is_page(&browser.open(&keystead, &restore), 200);
+        assert!(page.contains("Undo the change"), "{page}");
+        is_page(&browser.send(&keystead, &restore.replace("restore", "confirm"), ""), 404);
+        assert_eq!(me().expect(200)["email"], "ada@new.example");
+        let page = is_page(&browser.send(&keystead, &restore, ""), 200);
+        assert!(page.contains("<strong>ada@example.com</strong> again") && page.contains("set a new password"), "{page}");
+        assert_eq!(me().problem(401), "invalid_session");
+        is_page(&browser.send(&keystead, &restore, ""), 404);
     }
 
     fn dead_links_are_answered_alike(database: TestDatabase) {
@@ -225,8 +281,10 @@ both_backends! {
         let strange = ["/claim/%ff", "/claim/%00", "/claim/..%2f", "/claim/%C3%A4"];
         let expected = is_page(&browser.send(&keystead, "/claim/link_unknown", ""), 404);
         for path in [&*spent, expired, &long].into_iter().chain(strange) {
-            is_page(&browser.open(&keystead, path), 200);
-            assert_eq!(is_page(&browser.send(&keystead, path, ""), 404), expected, "{path}");
+            for path in [path.to_owned(), path.replace("claim", "confirm-address"), path.replace("claim", "restore-address")] {
+                is_page(&browser.open(&keystead, &path), 200);
+                assert_eq!(is_page(&browser.send(&keystead, &path, ""), 404), expected, "{path}");
+            }
         }
     }
 

@@ -14,6 +14,8 @@ use self::walk::{NEW_PASSWORD, PASSWORD, RESET_PASSWORD, WRONG_PASSWORD, Walk};
 
 const ADA: &str = "canary.ada@example.com";
 const BOB: &str = "canary.bob@example.com";
+const EVE: &str = "canary.eve@example.com";
+const EVES_NEW: &str = "canary.eve@new.example.com";
 
 both_backends! {
     fn no_secret_is_told_by_anything(database: TestDatabase) {
@@ -24,6 +26,7 @@ both_backends! {
         second_factor(&mut walk);
         passwords(&mut walk);
         sessions(&mut walk);
+        addresses(&mut walk);
         access_requests(&mut walk);
         public(&mut walk);
         walk.send_what_is_wrong();
@@ -101,6 +104,24 @@ fn sessions(walk: &mut Walk) {
     walk.call("GET /v2/auth/sessions", &json!({}));
     walk.call("POST /v2/auth/sessions/revoke", &json!({}));
     walk.session = sign_in(walk, RESET_PASSWORD, None);
+}
+
+/// Somebody else, since an address gets five mails an hour, moves to another address and back.
+fn addresses(walk: &mut Walk) {
+    let session = walk.session.clone();
+    walk.call("POST /v2/auth/signup", &json!({"email": EVE, "password": PASSWORD}));
+    let code = walk.mailed_code(EVE);
+    let verified = walk.call("POST /v2/auth/verify-email", &json!({"email": EVE, "code": code}));
+    walk.session = verified["session_token"].as_str().unwrap().to_owned();
+    walk.call("PATCH /v2/auth/me", &json!({"current_password": PASSWORD, "email": EVES_NEW}));
+    let confirm = walk.mailed_link(EVES_NEW);
+    let (confirming, restoring) = ("/confirm-address/{token}", "/restore-address/{token}");
+    assert_eq!(walk.fill_in(confirming, &confirm, &[]), 200);
+    assert_eq!(walk.fill_in(confirming, &confirm, &[]), 404);
+    let restore = walk.mailed_link(EVE);
+    assert_eq!(walk.fill_in(restoring, &restore, &[]), 200);
+    assert_eq!(walk.fill_in(restoring, &restore, &[]), 404);
+    walk.session = session;
 }
 
 fn access_requests(walk: &mut Walk) {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod access_requests;
+mod address_changes;
 mod apps;
 mod engine;
 mod locks;

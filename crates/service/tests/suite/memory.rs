@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use keystead_domain::Secret;
 use keystead_domain::second_factor::TotpStep;
+use keystead_service::profile::{self, ProfileChange};
 use keystead_service::sessions::{self, NewSession, SessionsToEnd};
 use keystead_service::tokens::{self, ClientCredentials};
-use keystead_service::{Arrival, Caller, Code, access, mfa, passwords, profile};
+use keystead_service::{Arrival, Caller, Code, access, address_changes, mfa, passwords};
 use keystead_testkit::{Keystead, TestTenant, both_backends, totp_code};
 
 use crate::steps::{ADA, PASSWORD, proof, refusal, sign_in, signed_in, verified};
@@ -108,8 +109,16 @@ both_backends! {
         let (keystead, engine) = (&app.keystead, &app.keystead.engine);
         let now = || sessions::authenticate(engine, &app.caller, &app.session.token).unwrap();
 
-        profile::rename(engine, &app.caller, &now(), proof(PASSWORD, None), Some("Countess".parse().unwrap())).unwrap();
+        let change = ProfileChange { name: Some(Some("Countess".parse().unwrap())), email: Some("ada@new.example".parse().unwrap()) };
+        profile::change(engine, &app.caller, &now(), proof(PASSWORD, None), change).unwrap();
         assert_eq!(now().user().name.as_ref().unwrap().as_str(), "Countess");
+
+        keystead.deliver();
+        let (_, text) = keystead.mailbox.to("ada@new.example").pop().unwrap();
+        let token = text.split_whitespace().find_map(|word| word.strip_prefix("https://id.test/confirm-address/")).unwrap();
+        let visitor = Caller::visitor(Default::default());
+        address_changes::confirm(engine, &visitor, token).unwrap();
+        assert_eq!(now().user().email.as_str(), "ada@new.example");
 
         let enrolment = mfa::enroll(engine, &app.caller, &now(), proof(PASSWORD, None)).unwrap();
         let code = totp_code(enrolment.secret.expose(), TotpStep::accepted(keystead.now())[1]);

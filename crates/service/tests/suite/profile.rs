@@ -1,6 +1,7 @@
 //! What a user does to itself.
 
-use keystead_service::{Code, profile, sessions};
+use keystead_service::profile::{self, ProfileChange};
+use keystead_service::{Code, sessions};
 use keystead_testkit::{Keystead, both_backends};
 
 use crate::steps::{ADA, PASSWORD, proof, refusal, sign_in, sign_up, signed_in, verified, verify};
@@ -13,7 +14,8 @@ both_backends! {
         let ada = signed_in(&keystead, &app, &session);
         let rename = |password: &str, name: Option<&str>| {
             let name = name.map(|name| name.parse().unwrap());
-            profile::rename(&keystead.engine, &app, &ada, proof(password, None), name)
+            let change = ProfileChange { name: Some(name), email: None };
+            profile::change(&keystead.engine, &app, &ada, proof(password, None), change)
         };
         assert_eq!(refusal(rename("wrong", Some("Eve"))), Code::InvalidCredentials);
         assert_eq!(rename(PASSWORD, Some("Countess")).unwrap().name.unwrap().as_str(), "Countess");

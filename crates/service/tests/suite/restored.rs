@@ -8,14 +8,15 @@ use keystead_domain::policy::{Action, Principal};
 use keystead_domain::registration::TypedCode;
 use keystead_domain::{Owner, Secret};
 use keystead_service::access_requests::{NewAccessRequest, Terms, approve, leave, reject};
+use keystead_service::profile::{self, ProfileChange};
 use keystead_service::restored::{self, Ended};
 use keystead_service::sign_ins::SignIn;
-use keystead_service::{Caller, Code, passwords, sessions, sign_ups};
+use keystead_service::{Caller, Code, address_changes, passwords, sessions, sign_ups};
 use keystead_storage::audit;
 use keystead_testkit::{Keystead, TestDatabase, both_backends};
 
 use crate::mfa::enrolled;
-use crate::steps::{ADA, PASSWORD, refusal, sign_in_with, sign_up, verify};
+use crate::steps::{ADA, PASSWORD, proof, refusal, sign_in_with, sign_up, signed_in, verified, verify};
 
 /// Ended by a restore: what gives access, and is not a person's or an app's own credential.
 const ENDED: [&str; 8] = [
@@ -128,6 +129,29 @@ both_backends! {
         let again = sign_ups::resend_code(&keystead.engine, &app, "bob@example.com".parse().unwrap());
         again.unwrap();
         verify(&keystead, &app, "bob@example.com", &keystead.code_for("bob@example.com")).unwrap();
+    }
+
+    fn links_about_addresses_are_ended(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let app = keystead.caller(&keystead.tenant("Acme"));
+        let (_, session) = verified(&keystead, &app, ADA);
+        let visitor = Caller::visitor(Origin::default());
+        let link = |address: &str| {
+            keystead.deliver();
+            let (_, text) = keystead.mailbox.to(address).pop().unwrap();
+            text.split_whitespace().find(|word| word.contains("-address/link_")).unwrap().rsplit('/').next().unwrap().to_owned()
+        };
+        let ask = |address: &str| {
+            let change = ProfileChange { name: None, email: Some(address.parse().unwrap()) };
+            profile::change(&keystead.engine, &app, &signed_in(&keystead, &app, &session), proof(PASSWORD, None), change).unwrap();
+            link(address)
+        };
+        address_changes::confirm(&keystead.engine, &visitor, &ask("ada@new.example")).unwrap();
+        let (undo, confirm) = (link(ADA), ask("ada@other.example"));
+        let settled = restored::settle(&keystead.engine, &Caller::host(), false).unwrap();
+        assert_eq!(settled.ended, Some(Ended { sessions: 1, codes: 0, links: 2, mails: 0 }));
+        assert_eq!(refusal(address_changes::confirm(&keystead.engine, &visitor, &confirm)), Code::InvalidLink);
+        assert_eq!(refusal(address_changes::undo(&keystead.engine, &visitor, &undo)), Code::InvalidLink);
     }
 
     fn all_of_it_can_be_declined(database: TestDatabase) {
