@@ -4,6 +4,7 @@
 //! Primitives come from `ring`, `argon2` and `chacha20poly1305`; what is decided here is which
 //! of them serves which purpose, with which key and which bytes around it.
 
+pub mod audit;
 pub mod codes;
 pub mod env;
 pub mod forms;

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Codes,
     /// HMACs that bind a form to the browser that it was shown in.
     Forms,
+    /// HMACs of audit events and of their seals.
+    Audit,
     /// Encrypting the root key under the master key.
     RootKey,
     /// The key id; not a key.
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Sealing => b"keystead sealing v1",
             Self::Codes => b"keystead codes v1",
             Self::Forms => b"keystead forms v1",
+            Self::Audit => b"keystead audit v1",
             Self::RootKey => b"keystead root key v1",
             Self::KeyId => b"keystead key id v1",
         }
@@ -170,7 +173,14 @@ mod tests {
     #[test]
     fn purposes_have_different_keys() {
         let key = Secret::new([7; 32]);
-        let purposes = [Purpose::Sealing, Purpose::Codes, Purpose::Forms, Purpose::RootKey, Purpose::KeyId];
+        let purposes = [
+            Purpose::Sealing,
+            Purpose::Codes,
+            Purpose::Forms,
+            Purpose::Audit,
+            Purpose::RootKey,
+            Purpose::KeyId,
+        ];
         let keys = purposes.map(|purpose| *derive(&key, purpose).expose());
         for (at, one) in keys.iter().enumerate() {
             assert!(keys[at + 1..].iter().all(|other| one != other) && *one != [0; 32]);

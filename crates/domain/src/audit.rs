@@ -1,4 +1,9 @@
-//! The audit trail: who did what to what, from where, with what result. Append-only.
+//! The audit trail: who did what to what, from where, with what result. Append-only, and sealed
+//! so that it shows what was done to it: [`seal`] says how, [`check`] what that proves.
+
+pub mod check;
+pub mod record;
+pub mod seal;
 
 use std::net::IpAddr;
 
@@ -93,15 +98,23 @@ impl Outcome {
 }
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[doc = $what:literal])+ $name:ident = $word:literal,)*) => {
         /// What can be done.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum AuditAction { $($(#[$doc])* $name,)* }
+        pub enum AuditAction { $($(#[doc = $what])+ $name,)* }
 
         impl AuditAction {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
             /// The word that is stored and shown.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
+            }
+
+            /// What it tells, in a sentence.
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$name => concat!($($what),+).trim_ascii(),)* }
             }
         }
     };

@@ -56,6 +56,8 @@ kinds! {
     Job = "job" => JobId;
     /// A request for access.
     AccessRequest = "req" => AccessRequestId;
+    /// One run of the binary: the server from its start to its end, or one command.
+    Process = "boot" => ProcessId;
 }
 
 /// A UUIDv7 that says in its type what it names.

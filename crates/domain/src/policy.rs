@@ -152,6 +152,8 @@ pub enum Action {
     MaintainDeployment,
     /// Put a user's new address into force, or its former one, by a mailed link.
     ChangeAddress,
+    /// Read the audit trail.
+    ReadAudit,
 }
 
 /// What a principal may want to do with the deployment as a whole.
@@ -169,7 +171,9 @@ pub enum PlatformAction {
     RotateMasterKey,
     /// End what a restored backup would bring back to life.
     SettleRestored,
-    /// Send what waits in the outbox, do what waits as a job, forget what has expired.
+    /// Read and check the whole audit trail.
+    ReadAudit,
+    /// Seal the audit trail, send what waits in the outbox, do what waits as a job, forget what has expired.
     RunBackgroundWork,
 }
 
@@ -266,7 +270,8 @@ impl AppPrincipal {
             | Action::RequestAccess
             | Action::ClaimSecret
             | Action::MaintainDeployment
-            | Action::ChangeAddress => {
+            | Action::ChangeAddress
+            | Action::ReadAudit => {
                 return Err(Denied::Forbidden);
             }
         }
@@ -285,7 +290,7 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 9] = [
+    const ACTIONS: [Action; 10] = [
         Action::IssueAppToken,
         Action::ReadOwnApp,
         Action::HandleEndUsers,
@@ -295,6 +300,7 @@ mod tests {
         Action::ClaimSecret,
         Action::MaintainDeployment,
         Action::ChangeAddress,
+        Action::ReadAudit,
     ];
 
     fn tenant(id: u128, status: TenantStatus) -> Tenant {
@@ -341,11 +347,11 @@ mod tests {
         let suspended = Err(Denied::TenantSuspended);
         #[rustfmt::skip]
         let table = [
-            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 9]),
+            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
+            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 10]),
         ];
         for (app, expected) in table {
             for (action, expected) in ACTIONS.into_iter().zip(expected) {
@@ -369,6 +375,7 @@ mod tests {
             (PlatformAction::ManageSigningKeys, false),
             (PlatformAction::RotateMasterKey, false),
             (PlatformAction::SettleRestored, false),
+            (PlatformAction::ReadAudit, false),
             (PlatformAction::RunBackgroundWork, false),
         ] {
             assert_eq!(Principal::Visitor.allow_platform(action).is_ok(), allowed, "{action:?}");

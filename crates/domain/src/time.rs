@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -66,6 +67,21 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// A text that is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an instant such as 2026-06-29T00:00:00Z")]
+pub struct InvalidTimestamp;
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    /// Reads RFC 3339, with whichever offset.
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let instant = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?;
+        Ok(Self(instant.timestamp_micros()))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_utc().to_rfc3339_opts(SecondsFormat::Micros, true))
@@ -87,6 +103,16 @@ mod tests {
         let t = Timestamp::from_micros(1_782_691_200_999_999);
         assert_eq!(t.to_rfc3339_seconds(), "2026-06-29T00:00:00Z");
         assert_eq!(t.to_string(), "2026-06-29T00:00:00.999999Z");
+    }
+
+    #[test]
+    fn instants_are_read_with_their_offset() {
+        let t: Timestamp = "2026-06-29T02:00:00.999999+02:00".parse().unwrap();
+        assert_eq!(t.to_string().parse(), Ok(t));
+        assert_eq!(t.to_rfc3339_seconds(), "2026-06-29T00:00:00Z");
+        for text in ["", "2026-06-29", "2026-06-29T00:00:00", "now"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]
