@@ -121,6 +121,11 @@ settings! {
             parallelism: u32 = 1, whole_number!(1..=16);
         }
 
+        section audit: Audit {
+            /// Days after which sealed audit events are removed; 0 keeps them for ever
+            retention_days: u64 = 0, whole_number!(0..=36_500);
+        }
+
         section hashing: Hashing {
             /// Threads that hash passwords; 0 takes one for each core
             threads: usize = 0, whole_number!(0..=1_024);

@@ -163,6 +163,10 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             .parse()
             .map_err(|error: keystead_domain::tenant::UnknownPlan| impossible("default_plan", &error))?,
         rate_limits: rate_limits(&config.rate_limits),
+        audit_retention: match config.audit.retention_days {
+            0 => None,
+            days => Some(Duration::from_secs(days * 24 * 3600)),
+        },
         client_address: ClientAddress {
             header: config.client_ip_header.clone(),
             trusted: config.trusted_proxies.clone(),

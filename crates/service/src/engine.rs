@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use keystead_crypto::audit::AuditKey;
 use keystead_crypto::codes::CodeKey;
 use keystead_crypto::forms::FormKey;
 use keystead_crypto::master_key::MasterKey;
@@ -10,6 +11,7 @@ use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
 use keystead_domain::app::ClientId;
+use keystead_domain::id::ProcessId;
 use keystead_domain::name::Name;
 use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
@@ -17,15 +19,15 @@ use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::{PlanName, TenantStatus};
 use keystead_domain::{Env, Owner};
-use keystead_storage::{Feed, Store, StoreError, UniqueKey, deployment, tenants};
+use keystead_storage::{Feed, Store, StoreError, Trail, UniqueKey, deployment, tenants};
 
-use crate::Caller;
 use crate::access::VerifiedApp;
 use crate::memory::Memory;
 use crate::rate_limits::{RateLimits, Windows};
 use crate::sessions::LiveSession;
 use crate::signing_keys::Keys;
 use crate::tokens::KnownClient;
+use crate::{Caller, audit_trail};
 
 /// What an operator can set, as far as use cases care.
 #[derive(Clone)]
@@ -50,6 +52,8 @@ pub struct Settings {
     pub default_plan: PlanName,
     /// How often somebody may ask; nothing to let everybody ask as often as they like.
     pub rate_limits: Option<RateLimits>,
+    /// After how long the events of a sealed range are removed; nothing to keep them.
+    pub audit_retention: Option<Duration>,
     /// How the address of a client is found behind proxies.
     pub client_address: ClientAddress,
     /// How many verified credentials of each kind are remembered.
@@ -144,6 +148,9 @@ impl Engine {
         env: Arc<dyn Env>,
     ) -> Result<Self, StartError> {
         let root_key = claim(&store, master_key, &*env)?;
+        let process = ProcessId::mint(env.now(), &*env);
+        store.begin_trail(Trail::new(process, Arc::new(AuditKey::new(&root_key))));
+        audit_trail::found(&store, &background()?, env.now())?;
         let sealer = Arc::new(Sealer::new(&root_key));
         let keys = Keys::load(&store, &sealer, &*env)?;
         let hasher = Hasher::start(

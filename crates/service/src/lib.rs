@@ -19,6 +19,7 @@ pub mod access;
 pub mod access_requests;
 pub mod address_changes;
 pub mod apps;
+pub mod audit_trail;
 pub mod claims;
 pub mod file_outbox;
 pub mod forms;

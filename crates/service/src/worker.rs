@@ -13,7 +13,7 @@ use keystead_storage::{
 };
 
 use crate::outbox::{Transport, send_due};
-use crate::{Caller, Engine, Error, Result, passwords, sign_ups, slowdowns};
+use crate::{Caller, Engine, Error, Result, audit_trail, passwords, sign_ups, slowdowns};
 
 /// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -37,13 +37,22 @@ impl Stop {
     pub fn stop(&self, engine: &Engine) {
         self.0.store(true, Ordering::Release);
         engine.work.ring();
+        if let Ok(trail) = engine.store.trail() {
+            trail.wake();
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
-/// Works until it is stopped. A failure is logged, and tried again.
+/// Works until it is stopped. A failure is logged, and tried again. The audit trail is sealed on a
+/// thread of its own: a mail server that takes its time must not keep events unsealed.
 pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
     thread::scope(|scope| {
         scope.spawn(|| follow_revocations(engine, stop));
+        scope.spawn(|| audit_trail::keep(engine, stop));
         work(engine, transport, stop);
     });
 }
@@ -52,7 +61,7 @@ pub fn run(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
 fn follow_revocations(engine: &Engine, stop: &Stop) {
     let mut feed = engine.feed();
     let mut was_away = false;
-    while !stop.0.load(Ordering::Acquire) {
+    while !stop.is_stopped() {
         let looked = feed.look();
         match &looked {
             Err(error) if !was_away => {
@@ -68,7 +77,7 @@ fn follow_revocations(engine: &Engine, stop: &Stop) {
 
 fn work(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
     let mut swept: Option<Timestamp> = None;
-    while !stop.0.load(Ordering::Acquire) {
+    while !stop.is_stopped() {
         let done = run_due(engine, transport).unwrap_or_else(|error| {
             tracing::warn!(cause = cause(&error), "background work failed and will be tried again");
             0

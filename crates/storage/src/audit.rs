@@ -1,37 +1,87 @@
-//! The audit trail. There is no way to change it.
+//! The audit trail of one owner. There is no way to change it.
 
 use diesel::prelude::*;
 use keystead_domain::Timestamp;
-use keystead_domain::audit::Event;
+use keystead_domain::audit::record::{EventRecord, StoredEvent};
+use keystead_domain::audit::seal::Mac;
+use keystead_domain::audit::{AuditAction, Event, Outcome};
 
-use crate::schema::audit_events;
+use crate::schema::{audit_events, audit_processes};
 use crate::{PlatformTx, StoreError, TenantTx};
 
-/// Adds an event to the owner's trail.
+#[derive(HasQuery)]
+#[diesel(table_name = audit_events)]
+pub(crate) struct EventRow {
+    owner: String,
+    id: String,
+    at: i64,
+    actor_kind: String,
+    actor_id: Option<String>,
+    action: String,
+    target: Option<String>,
+    outcome: String,
+    ip: Option<String>,
+    user_agent: Option<String>,
+    process: Option<String>,
+    number: Option<i64>,
+    mac: Option<Vec<u8>>,
+}
+
+impl From<EventRow> for StoredEvent {
+    /// Takes the row as it is: whether it is genuine is for a check of the trail to say.
+    fn from(row: EventRow) -> Self {
+        Self {
+            process: row.process.unwrap_or_default(),
+            number: row.number.unwrap_or_default(),
+            mac: row.mac.map(|mac| Mac::from_bytes(mac.try_into().unwrap_or_default())),
+            record: EventRecord {
+                owner: row.owner,
+                id: row.id,
+                at: row.at,
+                actor_kind: row.actor_kind,
+                actor_id: row.actor_id,
+                action: row.action,
+                target: row.target,
+                outcome: row.outcome,
+                ip: row.ip,
+                user_agent: row.user_agent,
+            },
+        }
+    }
+}
+
+/// Adds an event to the owner's trail, as the next of this process.
 pub fn insert(tx: &mut TenantTx<'_>, event: &Event) -> Result<(), StoreError> {
-    let origin = &event.origin;
+    let record = EventRecord { owner: tx.key(), ..EventRecord::from(event) };
+    let place = tx.claim().number(&record)?;
+    if place.register {
+        let process = (audit_processes::id.eq(&place.process), audit_processes::seen_at.eq(record.at));
+        on!(tx, |conn| diesel::insert_into(audit_processes::table)
+            .values(process)
+            .on_conflict_do_nothing()
+            .execute(conn))?;
+    }
     let values = (
-        audit_events::owner.eq(tx.key()),
-        audit_events::id.eq(event.id.to_string()),
-        audit_events::at.eq(event.at.as_micros()),
-        audit_events::actor_kind.eq(event.actor.kind()),
-        audit_events::actor_id.eq(event.actor.id()),
-        audit_events::action.eq(event.action.as_str()),
-        audit_events::target.eq(&event.target),
-        audit_events::outcome.eq(event.outcome.as_str()),
-        audit_events::ip.eq(origin.ip.map(|ip| ip.to_string())),
-        audit_events::user_agent.eq(origin.user_agent.as_ref().map(|agent| agent.as_str().to_owned())),
+        audit_events::owner.eq(record.owner),
+        audit_events::id.eq(record.id),
+        audit_events::at.eq(record.at),
+        audit_events::actor_kind.eq(record.actor_kind),
+        audit_events::actor_id.eq(record.actor_id),
+        audit_events::action.eq(record.action),
+        audit_events::target.eq(record.target),
+        audit_events::outcome.eq(record.outcome),
+        audit_events::ip.eq(record.ip),
+        audit_events::user_agent.eq(record.user_agent),
+        audit_events::process.eq(place.process),
+        audit_events::number.eq(place.number),
+        audit_events::mac.eq(place.mac.as_bytes().to_vec()),
     );
     on!(tx, |conn| diesel::insert_into(audit_events::table).values(values).execute(conn))?;
     Ok(())
 }
 
 /// How many events of the owner are of this action with this outcome.
-pub fn count(
-    tx: &mut TenantTx<'_>,
-    action: keystead_domain::audit::AuditAction,
-    outcome: keystead_domain::audit::Outcome,
-) -> Result<i64, StoreError> {
+pub fn count(tx: &mut TenantTx<'_>, action: AuditAction, outcome: Outcome) -> Result<i64, StoreError> {
     let owner = audit_events::owner.eq(tx.key());
     Ok(on!(tx, |conn| audit_events::table
         .filter(owner)
@@ -46,4 +96,52 @@ pub fn newest_at(tx: &mut PlatformTx<'_>) -> Result<Option<Timestamp>, StoreErro
     let newest: Option<i64> =
         on!(tx, |conn| audit_events::table.select(diesel::dsl::max(audit_events::at)).first(conn))?;
     Ok(newest.map(Timestamp::from_micros))
+}
+
+/// From when until when; an end that is not given is open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Period {
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+impl Period {
+    /// Whether it has this instant in it.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+
+    const fn bounds(&self) -> (i64, i64) {
+        let since = match self.since {
+            Some(since) => since.as_micros(),
+            None => i64::MIN,
+        };
+        let until = match self.until {
+            Some(until) => until.as_micros(),
+            None => i64::MAX,
+        };
+        (since, until)
+    }
+}
+
+/// The owner's events of a period with ids after this text, by id, at most `limit`.
+pub fn list(
+    tx: &mut TenantTx<'_>,
+    period: &Period,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (since, until) = period.bounds();
+    let owner = audit_events::owner.eq(tx.key());
+    let rows: Vec<EventRow> = on!(tx, |conn| EventRow::query()
+        .filter(owner)
+        .filter(audit_events::id.gt(after))
+        .filter(audit_events::at.ge(since))
+        .filter(audit_events::at.lt(until))
+        .order(audit_events::id)
+        .limit(limit)
+        .load(conn))?;
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
 }

@@ -6,6 +6,7 @@ use keystead_domain::policy::{PlatformScope, TenantScope};
 use keystead_domain::revocation::Revocation;
 
 use crate::postgres::PgConnection;
+use crate::trail::Claim;
 use crate::{StoreError, revocations};
 
 /// A connection to one of the two databases.
@@ -42,12 +43,14 @@ macro_rules! on {
 /// [`locate`](crate::locate).
 pub struct Tx<'c> {
     connection: &'c mut Connection,
+    claim: &'c mut Claim,
     revoked: Vec<Revocation>,
 }
 
 /// An open transaction on the rows of one owner.
 pub struct TenantTx<'c> {
     connection: &'c mut Connection,
+    claim: &'c mut Claim,
     revoked: &'c mut Vec<Revocation>,
     owner: Owner,
     owner_text: String,
@@ -60,8 +63,9 @@ pub struct PlatformTx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(crate) const fn new(connection: &'c mut Connection) -> Self {
-        Self { connection, revoked: Vec::new() }
+    /// The claim takes the numbers of the audit events that are written.
+    pub(crate) const fn new(connection: &'c mut Connection, claim: &'c mut Claim) -> Self {
+        Self { connection, claim, revoked: Vec::new() }
     }
 
     /// Writes down what was ended, as the last thing before the commit, and tells what that was.
@@ -75,6 +79,7 @@ impl<'c> Tx<'c> {
         let owner = scope.owner();
         TenantTx {
             connection: self.connection,
+            claim: self.claim,
             revoked: &mut self.revoked,
             owner,
             owner_text: owner.to_string(),
@@ -107,6 +112,11 @@ impl TenantTx<'_> {
     /// The owner as its column holds it.
     pub(crate) fn key(&self) -> String {
         self.owner_text.clone()
+    }
+
+    /// The numbers of the transaction's audit events.
+    pub(crate) const fn claim(&mut self) -> &mut Claim {
+        self.claim
     }
 
     pub(crate) const fn connection(&mut self) -> &mut Connection {

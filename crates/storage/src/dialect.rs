@@ -64,6 +64,10 @@ pub(crate) fn unique_key(info: &dyn DatabaseErrorInformation) -> UniqueKey {
         UniqueKey::SigningKey
     } else if is("deployment_pkey", "failed: deployment.key") {
         UniqueKey::Deployment
+    } else if is("audit_seals_pkey", "failed: audit_seals.number")
+        || is("audit_seals_chain", "failed: audit_seals.process, audit_seals.ordinal")
+    {
+        UniqueKey::AuditSeal
     } else {
         UniqueKey::Minted
     }

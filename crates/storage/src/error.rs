@@ -45,6 +45,8 @@ pub enum UniqueKey {
     SigningKey,
     /// A key of the deployment's settings.
     Deployment,
+    /// The place of a seal among all, or among those of its process.
+    AuditSeal,
     /// A key made of our own randomness.
     Minted,
 }

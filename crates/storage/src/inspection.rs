@@ -9,6 +9,7 @@ use keystead_domain::Timestamp;
 use crate::connection::{Connection, Tx};
 use crate::migrations::{self, Schema};
 use crate::postgres::Server;
+use crate::trail::Claim;
 use crate::{Database, StoreError, dialect, sqlite};
 
 /// A database that is looked at. There is no function through which anybody could write.
@@ -72,7 +73,7 @@ impl Inspection {
     /// Runs `f` on one state of the database.
     pub fn read<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         dialect::begin_read(&mut self.connection)?;
-        let result = f(&mut Tx::new(&mut self.connection));
+        let result = f(&mut Tx::new(&mut self.connection, &mut Claim::on(None)));
         dialect::rollback(&mut self.connection)?;
         result
     }

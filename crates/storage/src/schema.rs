@@ -167,6 +167,36 @@ table! {
         outcome -> Text,
         ip -> Nullable<Text>,
         user_agent -> Nullable<Text>,
+        process -> Nullable<Text>,
+        number -> Nullable<BigInt>,
+        mac -> Nullable<Binary>,
+    }
+}
+
+table! {
+    audit_processes (id) {
+        id -> Text,
+        seen_at -> BigInt,
+    }
+}
+
+table! {
+    audit_seals (number) {
+        number -> BigInt,
+        process -> Text,
+        ordinal -> BigInt,
+        first_event -> BigInt,
+        last_event -> BigInt,
+        absent -> Text,
+        sealed_by -> Text,
+        sealed_at -> BigInt,
+        hash -> Binary,
+        previous_of_process -> Nullable<Binary>,
+        previous -> Nullable<Binary>,
+        key_id -> Text,
+        mac -> Binary,
+        removed_at -> Nullable<BigInt>,
+        removal_mac -> Nullable<Binary>,
     }
 }
 

@@ -147,7 +147,7 @@ const MIGRATIONS: &str = "__diesel_schema_migrations";
 const DEPLOYMENT: &str = "deployment";
 
 /// What a database has without anybody having done anything.
-const MADE_AT_START: [&str; 4] = [MIGRATIONS, DEPLOYMENT, "revocations", "signing_keys"];
+const MADE_AT_START: [&str; 5] = [MIGRATIONS, DEPLOYMENT, "audit_processes", "revocations", "signing_keys"];
 
 fn require_no_data(conn: &mut SqliteConnection) -> Result<(), Occupied> {
     for table in tables(conn).map_err(occupied)? {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::feed::{Call, Feed, Source};
 use crate::generations::Generations;
 use crate::pool::Pool;
+use crate::trail::{Claim, Trail};
 use crate::writer::Writer;
 use crate::{dialect, migrations, postgres, sqlite};
 
@@ -32,6 +33,7 @@ pub struct Store {
     source: Source,
     generations: Arc<Generations>,
     call: Arc<Call>,
+    trail: OnceLock<Arc<Trail>>,
 }
 
 enum Backend {
@@ -69,7 +71,7 @@ impl Store {
                 (Backend::Postgres { pool }, source)
             }
         };
-        Ok(Self { backend, source, generations, call: Arc::default() })
+        Ok(Self { backend, source, generations, call: Arc::default(), trail: OnceLock::new() })
     }
 
     /// Brings the schema up to date; returns how many steps that took. A database that a newer
@@ -86,6 +88,24 @@ impl Store {
         }
     }
 
+    /// Begins this process's audit trail, once; no event can be written before. The first trail
+    /// stays.
+    pub fn begin_trail(&self, trail: Trail) {
+        let _ = self.trail.set(Arc::new(trail));
+    }
+
+    /// This process's audit trail.
+    pub fn trail(&self) -> Result<&Trail, StoreError> {
+        self.trail
+            .get()
+            .map(|trail| &**trail)
+            .ok_or_else(|| StoreError::Failed("no trail was begun".to_owned()))
+    }
+
+    fn claim(&self) -> Claim {
+        Claim::on(self.trail.get().cloned())
+    }
+
     /// Runs `f` on one state of the database. It cannot write.
     pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let _span = self.span("read");
@@ -93,7 +113,7 @@ impl Store {
             Backend::Sqlite { readers, .. } => readers,
             Backend::Postgres { pool } => pool,
         };
-        Ok(pooled(pool, dialect::begin_read, f)?.0)
+        Ok(pooled(pool, dialect::begin_read, self.claim(), f)?.0)
     }
 
     /// Runs `f` in a transaction. When this returns `Ok`, all that `f` wrote is durable; when it
@@ -107,9 +127,9 @@ impl Store {
     ) -> Result<T, StoreError> {
         let _span = self.span("write");
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.write(f),
+            Backend::Sqlite { writer, .. } => writer.write(self.claim(), f),
             Backend::Postgres { pool } => {
-                let (value, revoked) = pooled(pool, dialect::begin_write, f)?;
+                let (value, revoked) = pooled(pool, dialect::begin_write, self.claim(), f)?;
                 if !revoked.is_empty() {
                     self.generations.end(&revoked);
                     self.call.others();
@@ -152,6 +172,7 @@ struct Failed {
 fn pooled<T>(
     pool: &Pool<Connection>,
     begin: fn(&mut Connection) -> diesel::QueryResult<()>,
+    claim: Claim,
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<(T, Vec<Revocation>), StoreError> {
     let mut connection = pool.take()?;
@@ -167,7 +188,7 @@ fn pooled<T>(
             return Err(StoreError::Unavailable(error.to_string()));
         }
     }
-    match finish(&mut connection, f) {
+    match finish(&mut connection, claim, f) {
         Ok(value) => {
             pool.give_back(connection);
             Ok(value)
@@ -185,24 +206,35 @@ fn pooled<T>(
 }
 
 /// Runs `f` in the transaction that has begun, then commits it, or rolls it back if `f` fails or
-/// panics.
+/// panics. The claim is told what became of its numbers.
 fn finish<T>(
     connection: &mut Connection,
+    mut claim: Claim,
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<(T, Vec<Revocation>), Failed> {
     // What the closure leaves behind if it panics is the open transaction, which is rolled back.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut tx = Tx::new(connection);
+        let mut tx = Tx::new(connection, &mut claim);
         let value = f(&mut tx)?;
         Ok((value, tx.close()?))
     }));
     let error = match result {
         Ok(Ok(value)) => match dialect::commit(connection) {
-            Ok(()) => return Ok(value),
+            Ok(()) => {
+                claim.committed();
+                return Ok(value);
+            }
+            // The database may have committed before it could say so.
             Err(error) => StoreError::Unavailable(format!("the transaction was not committed: {error}")),
         },
-        Ok(Err(error)) => error,
-        Err(_) => StoreError::Failed("a transaction panicked".to_owned()),
+        Ok(Err(error)) => {
+            claim.rolled_back();
+            error
+        }
+        Err(_) => {
+            claim.rolled_back();
+            StoreError::Failed("a transaction panicked".to_owned())
+        }
     };
     let usable = dialect::rollback(connection).is_ok();
     Err(Failed { error, usable })

@@ -19,6 +19,7 @@ use keystead_domain::revocation::Revocation;
 use crate::connection::{Connection, Tx};
 use crate::error::StoreError;
 use crate::generations::Generations;
+use crate::trail::Claim;
 use crate::{dialect, sqlite};
 
 /// How many writes share a commit at most, and for how long they are gathered: whoever comes first
@@ -56,11 +57,19 @@ impl Writer {
     /// Runs `f` as a part of the next group, and answers once that is committed.
     pub(crate) fn write<T: Send + 'static>(
         &self,
+        claim: Claim,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the writer has stopped".to_owned());
         let (reply, answer) = sync_channel(1);
-        let job = Write { f: Some(f), result: None, revoked: Vec::new(), reply, since: Instant::now() };
+        let job = Write {
+            f: Some(f),
+            claim: Some(claim),
+            result: None,
+            revoked: Vec::new(),
+            reply,
+            since: Instant::now(),
+        };
         self.jobs.as_ref().ok_or_else(gone)?.send(Box::new(job)).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
@@ -100,6 +109,8 @@ trait Job: Send {
 
 struct Write<T, F> {
     f: Option<F>,
+    /// Dropped with whoever cannot say what became of the write.
+    claim: Option<Claim>,
     result: Option<Result<T, StoreError>>,
     revoked: Vec<Revocation>,
     reply: SyncSender<Result<T, StoreError>>,
@@ -112,7 +123,7 @@ where
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, connection: &mut Connection, patience: Duration) -> Ran {
-        let Some(f) = self.f.take() else { return Ran::Apart };
+        let (Some(f), Some(mut claim)) = (self.f.take(), self.claim.take()) else { return Ran::Apart };
         if self.since.elapsed() >= patience {
             self.result = Some(Err(StoreError::Unavailable("too many writes are waiting".to_owned())));
             return Ran::Apart;
@@ -123,7 +134,7 @@ where
         let began = Instant::now();
         // What the closure leaves behind if it panics is its savepoint, which is rolled back.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut tx = Tx::new(connection);
+            let mut tx = Tx::new(connection, &mut claim);
             let value = f(&mut tx)?;
             Ok((value, tx.close()?))
         }));
@@ -138,6 +149,12 @@ where
             Ok(_) => dialect::commit(connection),
             Err(_) => dialect::rollback(connection),
         };
+        if result.is_ok() {
+            self.claim = Some(claim);
+        } else {
+            // Whatever becomes of the group: without its savepoint, the group is not committed.
+            claim.rolled_back();
+        }
         self.result = Some(result.map(|(value, revoked)| {
             self.revoked = revoked;
             value
@@ -151,6 +168,9 @@ where
 
     fn answer(self: Box<Self>, not_committed: Option<&str>) {
         let unavailable = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
+        if let (None, Some(claim)) = (not_committed, self.claim) {
+            claim.committed();
+        }
         let result = match (not_committed, self.result) {
             (None, Some(result)) => result,
             (None, None) => unavailable("the write was not begun"),
@@ -268,7 +288,7 @@ mod tests {
             let schema = "CREATE TABLE parents (id BIGINT PRIMARY KEY);
                 CREATE TABLE children (id BIGINT PRIMARY KEY,
                     parent BIGINT REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED);";
-            fixture.writer.write(|tx| execute(tx, schema)).unwrap();
+            fixture.write(|tx| execute(tx, schema)).unwrap();
             fixture
         }
 
@@ -279,7 +299,7 @@ mod tests {
             let (began, begun) = channel();
             let writer = Arc::clone(&self.writer);
             let holder = thread::spawn(move || {
-                writer.write(move |_| {
+                writer.write(Claim::on(None), move |_| {
                     began.send(()).unwrap();
                     held.recv().unwrap();
                     Ok(())
@@ -292,8 +312,15 @@ mod tests {
             }
         }
 
+        fn write<T: Send + 'static>(
+            &self,
+            f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        ) -> Result<T, StoreError> {
+            self.writer.write(Claim::on(None), f)
+        }
+
         fn parents(&self) -> Vec<i64> {
-            self.writer.write(|tx| rows(tx, "SELECT id FROM parents ORDER BY id")).unwrap()
+            self.write(|tx| rows(tx, "SELECT id FROM parents ORDER BY id")).unwrap()
         }
     }
 
@@ -329,7 +356,7 @@ mod tests {
     {
         let ask = |write| {
             let writer = Arc::clone(writer);
-            let thread = thread::spawn(move || writer.write(write));
+            let thread = thread::spawn(move || writer.write(Claim::on(None), write));
             // The next one comes after it.
             thread::sleep(Duration::from_millis(20));
             thread
@@ -379,7 +406,7 @@ mod tests {
             assert!(matches!(asked.join().unwrap(), Err(StoreError::Unavailable(_))));
         }
         assert!(fixture.parents().is_empty());
-        fixture.writer.write(insert_parent(9)).unwrap();
+        fixture.write(insert_parent(9)).unwrap();
         assert_eq!(fixture.parents(), [9], "the writer goes on");
     }
 
@@ -397,7 +424,7 @@ mod tests {
         for asked in asked {
             assert!(matches!(asked.join().unwrap(), Err(StoreError::Unavailable(_))));
         }
-        fixture.writer.write(insert_parent(9)).unwrap();
+        fixture.write(insert_parent(9)).unwrap();
         assert_eq!(fixture.parents(), [9]);
     }
 
@@ -405,7 +432,10 @@ mod tests {
     fn what_waited_too_long_is_not_begun() {
         let fixture = Fixture::new();
         let impatient = Writer::start(&fixture.folder.join("db"), Duration::ZERO, Arc::default()).unwrap();
-        assert!(matches!(impatient.write(insert_parent(1)), Err(StoreError::Unavailable(_))));
+        assert!(matches!(
+            impatient.write(Claim::on(None), insert_parent(1)),
+            Err(StoreError::Unavailable(_))
+        ));
         assert!(fixture.parents().is_empty());
     }
 }

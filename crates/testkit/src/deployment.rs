@@ -216,6 +216,7 @@ fn settings() -> Settings {
         default_plan: parse("free"),
         // Most tests ask more often than anybody should.
         rate_limits: None,
+        audit_retention: None,
         client_address: Default::default(),
         remembered: 1_000,
     }

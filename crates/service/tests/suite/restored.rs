@@ -30,12 +30,14 @@ const ENDED: [&str; 8] = [
     "sessions",
 ];
 /// As the backup has it.
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 16] = [
     "__diesel_schema_migrations",
     "access_requests",
     "app_secrets",
     "apps",
     "audit_events",
+    "audit_processes",
+    "audit_seals",
     "counters",
     "deployment",
     "recovery_codes",

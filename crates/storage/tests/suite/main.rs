@@ -12,6 +12,7 @@ mod queues;
 mod registrations;
 mod revocations;
 mod rows;
+mod seals;
 mod slowdowns;
 mod snapshots;
 mod transactions;
