@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use keystead_domain::Email;
 use keystead_domain::access_request::{RejectionReason, RequestStatus};
 use keystead_domain::app::ClientId;
 use keystead_domain::id::AccessRequestId;
@@ -11,6 +10,7 @@ use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{NetworkIdentity, PlanName};
+use keystead_domain::{Email, Timestamp};
 
 /// A self-hosted, multi-tenant authentication and API-access server.
 #[derive(Parser)]
@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// See and decide requests for access
     #[command(subcommand)]
     Request(Request),
+    /// Check the audit trail, and take it out
+    #[command(subcommand)]
+    Audit(Audit),
     /// Read the mails of the `file` transport; mails that were sent by SMTP are not kept
     #[command(subcommand)]
     Mail(Mail),
@@ -366,6 +369,37 @@ pub(crate) enum Request {
 
 fn request_status(text: &str) -> Result<RequestStatus, String> {
     text.parse().map_err(|_| "must be one of pending, approved, rejected".to_owned())
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Check all events against their seals; exits with 1 where something is altered or missing
+    Verify,
+    /// Print events and their seals, a JSON document a line; with --json, one array of them
+    Export {
+        /// Only events from this instant on, such as 2026-06-29T00:00:00Z
+        #[arg(long, value_name = "INSTANT")]
+        since: Option<Timestamp>,
+        /// Only events before this instant
+        #[arg(long, value_name = "INSTANT")]
+        until: Option<Timestamp>,
+        /// Only the events of a tenant, by its slug
+        #[arg(long, value_name = "SLUG", conflicts_with = "platform")]
+        tenant: Option<Slug>,
+        /// Only the events of the platform itself
+        #[arg(long)]
+        platform: bool,
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+        format: ExportFormat,
+    },
+}
+
+/// How an export is printed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A JSON document a line
+    Jsonl,
 }
 
 #[derive(Args)]

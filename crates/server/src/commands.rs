@@ -1,17 +1,18 @@
 //! The commands: each calls the service as the host and prints what it answers.
 
 mod apps;
+mod audits;
 mod backups;
 mod mails;
 mod master_keys;
 mod owned;
 mod requests;
+mod sealing;
 mod signing_keys;
 mod tenants;
 mod users;
 
-use keystead_service::Engine;
-
+use self::sealing::Sealing;
 use crate::cli::{Arguments, Command, Config, Global, MasterKey, Serve};
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -19,7 +20,7 @@ use crate::{deployment, doctor, serve};
 
 /// What commands that work on the database need.
 struct Context {
-    engine: Engine,
+    engine: Sealing,
     format: Format,
 }
 
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::User(command) => users::run(&context(&global)?, command),
         Command::SigningKey(command) => signing_keys::run(&context(&global)?, command),
         Command::Request(command) => requests::run(&context(&global)?, command),
+        Command::Audit(command) => audits::run(&context(&global)?, command),
         Command::Backup { file } => {
             backups::backup(&deployment::load(&global, Vec::new())?.config, format(&global), &file)
         }
@@ -60,7 +62,7 @@ fn context(global: &Global) -> Result<Context, Failure> {
     let config = deployment::load(global, Vec::new())?.config;
     // Links in mails lead to the server that is configured.
     let issuer = deployment::issuer(&config, config.listen);
-    Ok(Context { engine: deployment::open_engine(&config, &issuer)?, format: format(global) })
+    Ok(Context { engine: Sealing(deployment::open_engine(&config, &issuer)?), format: format(global) })
 }
 
 fn migrate(global: &Global) -> Result<(), Failure> {

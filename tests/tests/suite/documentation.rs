@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use keystead_domain::audit::AuditAction;
+use keystead_testkit::generated::{check_parts, table};
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -41,4 +44,11 @@ fn what_holds_a_claim_about_security_exists() {
         let code = read(&root().join(format!("{file}.rs")));
         assert!(code.contains(&format!("fn {name}(")), "{file}.rs has no {name}");
     }
+}
+
+#[test]
+fn every_audited_action_is_documented() {
+    let rows =
+        AuditAction::ALL.iter().map(|action| [format!("`{}`", action.as_str()), action.what().to_owned()]);
+    check_parts("docs/audit.md", &[("actions", table(["action", "what it tells"], rows))]);
 }

@@ -11,6 +11,7 @@ use keystead_storage::snapshot::{self, NotADatabase, Vacancy};
 use keystead_storage::{Database, Store};
 use serde::Serialize;
 
+use super::sealing::Sealing;
 use crate::config::{self, Config, without_password};
 use crate::durable::{self, Partial};
 use crate::failure::Failure;
@@ -215,7 +216,7 @@ pub(crate) fn restore(
     let store = Store::open(&Database::Sqlite(copy.path().to_owned()), 1)?;
     let migrations_run = store.migrate()?;
     let issuer = deployment::issuer(config, config.listen);
-    let engine = deployment::start_engine(config, &issuer, store, &master_key)?;
+    let engine = Sealing(deployment::start_engine(config, &issuer, store, &master_key)?);
     let settled = restored::settle(&engine, &Caller::host(), keep_sessions)?;
     drop(engine);
     // Closing it has put all of it into the one file; a part that is left would be lost.

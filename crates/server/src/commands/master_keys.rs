@@ -5,6 +5,7 @@ use std::path::Path;
 use keystead_service::{Caller, Code, master_key};
 use serde::Serialize;
 
+use super::sealing::Sealing;
 use crate::config::Config;
 use crate::deployment;
 use crate::failure::Failure;
@@ -57,6 +58,7 @@ pub(crate) fn rotate(config: &Config, format: Format, new_key_file: Option<&Path
     }
     let issuer = deployment::issuer(config, config.listen);
     let (engine, old) = deployment::open_engine_with_key(config, &issuer)?;
+    let engine = Sealing(engine);
     let new = match (&source, new_key_file) {
         (_, Some(file)) => keys::read_or_make(file)?,
         (Source::Ours(keyring), None) => keyring.make_next()?,
