@@ -196,7 +196,7 @@ fn seal_tail(
     loop {
         let text = process.to_string();
         let mut events =
-            store.read(|tx| seals::uncovered(&mut tx.platform(&scope), &text, covered, covered, EVENTS))?;
+            store.read(|tx| seals::events(&mut tx.platform(&scope), &text, covered + 1, i64::MAX, EVENTS))?;
         events.retain(&genuine);
         let Some(last) = events.last().map(|event| event.number.min(covered + EVENTS)) else {
             return Ok(sealed);
@@ -237,26 +237,28 @@ fn seal_tail(
 pub fn remove_old(engine: &Engine) -> Result<()> {
     let Some(kept) = engine.settings.audit_retention else { return Ok(()) };
     let (scope, trail, now) = (background()?, engine.store.trail()?, engine.env.now());
-    let mut after = i64::MIN;
+    let mut after = (Timestamp::from_micros(i64::MIN), i64::MIN);
     loop {
         let old = engine
             .store
             .read(|tx| seals::list_removable(&mut tx.platform(&scope), now - kept, after, PAGE))?;
-        for stored in &old {
-            after = number(stored);
+        for (age, stored) in &old {
+            after = *age;
             let StoredSeal::Legible(seal) = stored else { continue };
-            let key = Arc::clone(trail.key());
-            let seal = seal.clone();
+            let (key, seal) = (Arc::clone(trail.key()), seal.clone());
             let removed = engine.store.write(move |tx| {
                 let mut tx = tx.platform(&scope);
-                let events = seals::events(&mut tx, seal.process, seal.first, seal.last)?;
+                let events = seals::events_of(&mut tx, &seal)?;
                 match removal(&seal, &events, now, &*key) {
                     Some(removal) => seals::remove_range(&mut tx, &seal, &removal).map(|_| true),
                     None => Ok(false),
                 }
             })?;
             if !removed {
-                tracing::warn!(seal = after, "a sealed range of the audit trail does not hold, and is kept");
+                tracing::warn!(
+                    seal = after.1,
+                    "a sealed range of the audit trail does not hold, and is kept"
+                );
             }
         }
         if old.is_empty() {
@@ -281,7 +283,7 @@ pub fn verify(engine: &Engine, caller: &Caller) -> Result<Report> {
         let mut check = Check::new(&**key);
         let _ = each_seal(&mut tx, |tx, stored| {
             let events = match stored {
-                StoredSeal::Legible(seal) => seals::events(tx, seal.process, seal.first, seal.last)?,
+                StoredSeal::Legible(seal) => seals::events_of(tx, seal)?,
                 StoredSeal::Illegible(_) => Vec::new(),
             };
             check.seal(stored, &events);
@@ -289,10 +291,14 @@ pub fn verify(engine: &Engine, caller: &Caller) -> Result<Report> {
         })?;
         each_process(&mut tx, |tx, process| {
             let covered = check.covered(process);
-            each_uncovered(tx, process, covered, |event| {
-                check.uncovered(event);
-                ControlFlow::Continue(())
-            })
+            // No genuine number is below 1.
+            for (first, last) in [(i64::MIN, 0), (covered.saturating_add(1), i64::MAX)] {
+                let _ = each_between(tx, process, first, last, |event| {
+                    check.uncovered(event);
+                    ControlFlow::Continue(())
+                })?;
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
         check.unnumbered(seals::count_unnumbered(&mut tx)?);
         Ok(check.finish())
@@ -334,13 +340,13 @@ fn export_all(
     let within = |event: &StoredEvent| period.contains(Timestamp::from_micros(event.record.at));
     engine.store.read(|tx| {
         let mut tx = tx.platform(&scope);
-        // Up to which number each process's events were handed out.
+        // From which number each process's events have not been handed out.
         let mut done: HashMap<String, i64> = HashMap::new();
         let ended = each_seal(&mut tx, |tx, stored| {
             let StoredSeal::Legible(seal) = stored else { return Ok(ControlFlow::Continue(())) };
             let process = seal.process.to_string();
             let from = done.get(&process).copied().unwrap_or(i64::MIN);
-            done.insert(process.clone(), from.max(seal.last));
+            done.insert(process.clone(), from.max(seal.last.saturating_add(1)));
             // A seal is younger than its events.
             if period.since.is_some_and(|since| seal.at < since) {
                 return Ok(ControlFlow::Continue(()));
@@ -444,38 +450,22 @@ fn each_process(
     Ok(())
 }
 
-/// Every event of a process that its seals, which cover the numbers up to `covered`, do not.
-fn each_uncovered(
-    tx: &mut PlatformTx<'_>,
-    process: &str,
-    covered: i64,
-    mut f: impl FnMut(&StoredEvent) -> ControlFlow<()>,
-) -> std::result::Result<ControlFlow<()>, StoreError> {
-    let mut after = i64::MIN;
-    loop {
-        let page = seals::uncovered(tx, process, covered, after, EVENTS)?;
-        let Some(last) = page.last() else { return Ok(ControlFlow::Continue(())) };
-        after = last.number;
-        if page.iter().try_for_each(&mut f).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-}
-
-/// Every event of a process with a number after `after` and not beyond `last`.
+/// Every event of a process with a number from `first` to `last`.
 fn each_between(
     tx: &mut PlatformTx<'_>,
     process: &str,
-    mut after: i64,
+    mut first: i64,
     last: i64,
     mut f: impl FnMut(&StoredEvent) -> ControlFlow<()>,
 ) -> std::result::Result<ControlFlow<()>, StoreError> {
     loop {
-        let page = seals::events_between(tx, process, after, last, EVENTS)?;
-        let Some(newest) = page.last() else { return Ok(ControlFlow::Continue(())) };
-        after = newest.number;
+        let page = seals::events(tx, process, first, last, EVENTS)?;
         if page.iter().try_for_each(&mut f).is_break() {
             return Ok(ControlFlow::Break(()));
+        }
+        match page.last().and_then(|newest| newest.number.checked_add(1)) {
+            Some(next) => first = next,
+            None => return Ok(ControlFlow::Continue(())),
         }
     }
 }

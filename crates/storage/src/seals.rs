@@ -151,22 +151,30 @@ fn stored(row: SealRow) -> StoredSeal {
     Seal::try_from(row).map_or(StoredSeal::Illegible(number), |seal| StoredSeal::Legible(Box::new(seal)))
 }
 
-/// The seals that were made until `cutoff`, have numbers after this one and still have their
-/// events, ascending, at most `limit`.
+/// When a seal was made, and its number.
+pub type Age = (Timestamp, i64);
+
+/// The seals that were made until `cutoff`, come after this one, and still have their events: at
+/// most `limit`, the oldest first.
 pub fn list_removable(
     tx: &mut PlatformTx<'_>,
     cutoff: Timestamp,
-    after: i64,
+    after: Age,
     limit: i64,
-) -> Result<Vec<StoredSeal>, StoreError> {
+) -> Result<Vec<(Age, StoredSeal)>, StoreError> {
+    let (at, number) = (after.0.as_micros(), after.1);
+    let later = audit_seals::sealed_at.gt(at).or(audit_seals::number.gt(number));
     let rows: Vec<SealRow> = on!(tx, |conn| SealRow::query()
         .filter(audit_seals::removed_at.is_null())
-        .filter(audit_seals::number.gt(after))
-        .filter(audit_seals::sealed_at.le(cutoff.as_micros()))
-        .order(audit_seals::number)
+        .filter(audit_seals::sealed_at.between(at, cutoff.as_micros()))
+        .filter(later)
+        .order((audit_seals::sealed_at, audit_seals::number))
         .limit(limit)
         .load(conn))?;
-    Ok(rows.into_iter().map(stored).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ((Timestamp::from_micros(row.sealed_at), row.number), stored(row)))
+        .collect())
 }
 
 /// Removes the events that a seal covers, and marks the seal, unless it is marked already.
@@ -189,59 +197,26 @@ pub fn remove_range(tx: &mut PlatformTx<'_>, seal: &Seal, removal: &Removal) -> 
     Ok(true)
 }
 
-/// The events of a process with these numbers, ascending. A genuine range has no more than are
-/// read.
+/// The events of a process with numbers from `first` to `last`, ascending, at most `limit`.
 pub fn events(
     tx: &mut PlatformTx<'_>,
-    process: ProcessId,
+    process: &str,
     first: i64,
     last: i64,
+    limit: i64,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let rows: Vec<EventRow> = on!(tx, |conn| EventRow::query()
-        .filter(audit_events::process.eq(process.to_string()))
+        .filter(audit_events::process.eq(process))
         .filter(audit_events::number.between(first, last))
         .order(audit_events::number)
-        .limit(2 * MOST_IN_A_SEAL as i64)
-        .load(conn))?;
-    Ok(rows.into_iter().map(StoredEvent::from).collect())
-}
-
-/// The events of a process with numbers after `after`, up to `last`, ascending, at most `limit`.
-pub fn events_between(
-    tx: &mut PlatformTx<'_>,
-    process: &str,
-    after: i64,
-    last: i64,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, StoreError> {
-    let rows: Vec<EventRow> = on!(tx, |conn| EventRow::query()
-        .filter(audit_events::process.eq(process))
-        .filter(audit_events::number.gt(after))
-        .filter(audit_events::number.le(last))
-        .order(audit_events::number)
         .limit(limit)
         .load(conn))?;
     Ok(rows.into_iter().map(StoredEvent::from).collect())
 }
 
-/// The events of a process with numbers after `after` that its seals, which cover the numbers up
-/// to `covered`, do not: ascending, at most `limit`. No genuine number is below 1.
-pub fn uncovered(
-    tx: &mut PlatformTx<'_>,
-    process: &str,
-    covered: i64,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, StoreError> {
-    let beyond = audit_events::number.gt(covered).or(audit_events::number.lt(1));
-    let rows: Vec<EventRow> = on!(tx, |conn| EventRow::query()
-        .filter(audit_events::process.eq(process))
-        .filter(audit_events::number.gt(after))
-        .filter(beyond)
-        .order(audit_events::number)
-        .limit(limit)
-        .load(conn))?;
-    Ok(rows.into_iter().map(StoredEvent::from).collect())
+/// The events that a seal covers, ascending. Of a range that is too long to be genuine, the first.
+pub fn events_of(tx: &mut PlatformTx<'_>, seal: &Seal) -> Result<Vec<StoredEvent>, StoreError> {
+    events(tx, &seal.process.to_string(), seal.first, seal.last, 2 * MOST_IN_A_SEAL as i64)
 }
 
 /// When the newest event of a process is from.

@@ -42,4 +42,4 @@ CREATE TABLE audit_seals (
     removal_mac BLOB
 );
 CREATE UNIQUE INDEX audit_seals_chain ON audit_seals (process, ordinal);
-CREATE INDEX audit_seals_kept ON audit_seals (number) WHERE removed_at IS NULL;
+CREATE INDEX audit_seals_kept ON audit_seals (sealed_at, number) WHERE removed_at IS NULL;

@@ -250,6 +250,21 @@ both_backends! {
         assert_eq!((report.removed_ranges, report.missing, report.altered), (1, 2, 2), "{report:?}");
     }
 
+    fn a_seal_that_nobody_can_read_keeps_no_other_from_being_removed(database: TestDatabase) {
+        let keystead = Keystead::with(&database, |settings| settings.audit_retention = Some(7 * DAY));
+        // More than one page of them.
+        for _ in 0..120 {
+            acts(&keystead, 1);
+            seal(&keystead);
+        }
+        database.execute("UPDATE audit_seals SET absent = 'x' WHERE number IN (1, 100, 120)");
+        keystead.advance(8 * DAY);
+        audit_trail::remove_old(&keystead.engine).unwrap();
+        let report = verify(&keystead);
+        // The last one is followed by none that would miss its event.
+        assert_eq!((report.removed_ranges, report.altered, report.unsealed), (117, 3, 1), "{report:?}");
+    }
+
     fn nothing_is_removed_unless_that_is_set(database: TestDatabase) {
         let keystead = Keystead::on(&database);
         acts(&keystead, 1);

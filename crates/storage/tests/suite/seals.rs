@@ -43,7 +43,7 @@ both_backends! {
         let numbers = vec![(1, digest), (2, digest)];
         let settled = store.write(move |tx| seals::settle(&mut tx.platform(&platform()), process, numbers)).unwrap();
         assert_eq!(settled, [(1, digest)]);
-        let left = store.read(|tx| seals::events(&mut tx.platform(&platform()), process, 1, 9)).unwrap();
+        let left = store.read(|tx| seals::events(&mut tx.platform(&platform()), &process.to_string(), 1, 9, 9)).unwrap();
         assert_eq!(left.len(), 1, "nothing is left of the question");
         assert_eq!(left[0].digest(), digest);
     }
