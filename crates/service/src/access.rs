@@ -56,7 +56,7 @@ fn verify(engine: &Engine, access_token: &str) -> Result<Arc<VerifiedApp>> {
         claims.client_credentials(&engine.settings.issuer, engine.env.now()).map_err(|_| invalid())?;
     let (app, tenant) = engine
         .store
-        .read(|tx| locate::app(tx, &client_id))?
+        .look_up(|tx| locate::app(tx, &client_id))?
         .filter(|(app, _)| app.active)
         .ok_or_else(invalid)?;
     let hangs_on = [Revocation::SigningKeys, Revocation::App(app.id)]

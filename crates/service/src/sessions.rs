@@ -60,7 +60,7 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
     let scope = caller.allow(Action::HandleEndUsers, caller.app()?.owner())?;
     let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
     let since = engine.store.generations().current();
-    let found = engine.store.read(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
+    let found = engine.store.look_up(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
     let FoundSession { mut session, user, mfa_enabled } = found
         .filter(|found| {
             found.session.is_live(engine.settings.session_lifetime, now)

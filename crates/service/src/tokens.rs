@@ -163,7 +163,7 @@ fn authenticate(
         return Ok(app);
     }
     let since = engine.store.generations().current();
-    let located = engine.store.read(|tx| locate::client(tx, client_id))?;
+    let located = engine.store.look_up(|tx| locate::client(tx, client_id))?;
     let Some(LocatedClient { app, tenant, secrets }) = located else {
         let _ = presented.matches(&TokenDigest::from_bytes([0; 32]));
         return Err(Error::of(Code::InvalidClient));

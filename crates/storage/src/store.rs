@@ -116,6 +116,24 @@ impl Store {
         Ok(pooled(pool, dialect::begin_read, self.claim(), f)?.0)
     }
 
+    /// Runs `f`, which asks a single query: a query by itself sees one state of the database, and a
+    /// transaction around it would cost more than it does. It is asked again where the connection turns
+    /// out to have died while it was idle.
+    pub fn look_up<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let _span = self.span("read");
+        let pool = match &self.backend {
+            Backend::Sqlite { readers, .. } => readers,
+            Backend::Postgres { pool } => pool,
+        };
+        match looked_up(pool, pool.take()?, &f) {
+            Err(StoreError::Unavailable(_)) => {
+                pool.forget_idle();
+                looked_up(pool, pool.take()?, &f)
+            }
+            done => done,
+        }
+    }
+
     /// Runs `f` in a transaction. When this returns `Ok`, all that `f` wrote is durable; when it
     /// returns `Err`, or `f` does, nothing was written.
     ///
@@ -203,6 +221,24 @@ fn pooled<T>(
             Err(failed.error)
         }
     }
+}
+
+/// Runs `f` without a transaction. A connection that failed is not used again.
+fn looked_up<T>(
+    pool: &Pool<Connection>,
+    mut connection: Connection,
+    f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let found = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(&mut connection))))
+        .unwrap_or_else(|_| Err(StoreError::Failed("a query panicked".to_owned())));
+    match &found {
+        Ok(_) => pool.give_back(connection),
+        Err(_) => {
+            drop(connection);
+            pool.lost();
+        }
+    }
+    found
 }
 
 /// Runs `f` in the transaction that has begun, then commits it, or rolls it back if `f` fails or
