@@ -18,7 +18,7 @@ use crate::error::PageError;
 use crate::resource;
 use crate::run;
 
-const CONFIRM: &str = "Confirm your new e-mail address";
+const CONFIRM: &str = "Confirm your new address";
 const RESTORE: &str = "Undo the change of your address";
 
 async fn show_confirm(visitor: Visitor) -> HttpResponse {
@@ -57,6 +57,7 @@ async fn show_restore(visitor: Visitor) -> HttpResponse {
         ul {
             li { "signs out every device," }
             li { "ends the password, since whoever changed the address knew it," }
+            li { "removes a second factor, if there was none before the change," }
             li { "takes back every change of the address that came later." }
         }
         p { "You then set a new password with a code that is mailed to you." }

@@ -1,7 +1,5 @@
 //! Access requests and one-time links: from the request to an app's first secret.
 
-use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use keystead_domain::access_request::RequestStatus;
@@ -24,7 +22,7 @@ fn visitor() -> Caller {
     Caller::visitor(Origin::default())
 }
 
-fn request(keystead: &Keystead, company: &str, contact: &str) -> AccessRequestId {
+pub(crate) fn request(keystead: &Keystead, company: &str, contact: &str) -> AccessRequestId {
     // Lists are in the order of ids, which have the time in milliseconds.
     keystead.advance(Duration::from_millis(1));
     let new = NewAccessRequest {
@@ -35,12 +33,12 @@ fn request(keystead: &Keystead, company: &str, contact: &str) -> AccessRequestId
     leave(&keystead.engine, &visitor(), new).unwrap()
 }
 
-fn approved(keystead: &Keystead, id: AccessRequestId) -> Result<Reviewed, Error> {
+pub(crate) fn approved(keystead: &Keystead, id: AccessRequestId) -> Result<Reviewed, Error> {
     approve(&keystead.engine, &Caller::host(), id, Terms::default())
 }
 
 /// The token in the newest mail to this address.
-fn mailed_token(keystead: &Keystead, address: &str) -> String {
+pub(crate) fn mailed_token(keystead: &Keystead, address: &str) -> String {
     keystead.deliver();
     let (subject, text) = keystead.mailbox.to(address).pop().unwrap();
     let link =
@@ -50,11 +48,11 @@ fn mailed_token(keystead: &Keystead, address: &str) -> String {
     token.to_owned()
 }
 
-fn claim(keystead: &Keystead, token: &str) -> Result<ClaimedSecret, Error> {
+pub(crate) fn claim(keystead: &Keystead, token: &str) -> Result<ClaimedSecret, Error> {
     redeem(&keystead.engine, &visitor(), token)
 }
 
-fn authenticates(keystead: &Keystead, client_id: &str, secret: &str) -> bool {
+pub(crate) fn authenticates(keystead: &Keystead, client_id: &str, secret: &str) -> bool {
     let credentials = ClientCredentials {
         client_id: client_id.parse().unwrap(),
         client_secret: Secret::new(secret.to_owned()),
@@ -108,48 +106,6 @@ both_backends! {
         ] {
             assert_eq!(events(&database, owner, action, Outcome::Done), 1, "{action:?}");
         }
-    }
-
-    fn of_64_approvals_one_makes_one_tenant(database: TestDatabase) {
-        let keystead = Arc::new(Keystead::on(&database));
-        let id = request(&keystead, "Acme", ADA);
-        let approvers: Vec<_> = (0..64).map(|_| {
-            let keystead = Arc::clone(&keystead);
-            thread::spawn(move || match approved(&keystead, id) {
-                Ok(_) => true,
-                Err(error) if error.code() == Code::Conflict => false,
-                Err(error) => panic!("{error:?}"),
-            })
-        }).collect();
-        assert_eq!(approvers.into_iter().map(|one| one.join().unwrap()).filter(|&won| won).count(), 1);
-        assert_eq!(keystead_service::tenants::list(&keystead.engine, &Caller::host()).unwrap().len(), 1);
-        assert_eq!(keystead_service::apps::list(&keystead.engine, &Caller::host()).unwrap().len(), 1);
-        keystead.deliver();
-        assert_eq!(keystead.mailbox.to(ADA).len(), 1);
-        assert_eq!(events(&database, Owner::Platform, AuditAction::AccessApproved, Outcome::Done), 1);
-        // Those who lost used none of the mails that the address may get.
-        for _ in 0..4 {
-            send_fresh_link(&keystead.engine, &Caller::host(), id).unwrap();
-        }
-    }
-
-    fn of_64_claims_one_shows_a_secret(database: TestDatabase) {
-        let keystead = Arc::new(Keystead::on(&database));
-        approved(&keystead, request(&keystead, "Acme", ADA)).unwrap();
-        let token = mailed_token(&keystead, ADA);
-        let claimers: Vec<_> = (0..64).map(|_| {
-            let (keystead, token) = (Arc::clone(&keystead), token.clone());
-            thread::spawn(move || match claim(&keystead, &token) {
-                Ok(claimed) => Some((claimed.client_id, claimed.client_secret)),
-                Err(error) if error.code() == Code::InvalidLink => None,
-                Err(error) => panic!("{error:?}"),
-            })
-        }).collect();
-        let shown: Vec<_> = claimers.into_iter().filter_map(|one| one.join().unwrap()).collect();
-        let [(client_id, secret)] = &shown[..] else { panic!("{} secrets were shown", shown.len()) };
-        let (_, secrets) = keystead_service::apps::show(&keystead.engine, &Caller::host(), client_id).unwrap();
-        assert_eq!(secrets.len(), 1);
-        assert!(authenticates(&keystead, client_id.as_str(), secret.expose()));
     }
 
     fn a_request_is_decided_once(database: TestDatabase) {

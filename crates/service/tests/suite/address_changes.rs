@@ -103,11 +103,11 @@ fn visitor() -> Caller {
     Caller::visitor(Origin::default())
 }
 
-fn confirm(keystead: &Keystead, token: &str) -> Result<Readdressed, Error> {
+pub(crate) fn confirm(keystead: &Keystead, token: &str) -> Result<Readdressed, Error> {
     address_changes::confirm(&keystead.engine, &visitor(), token)
 }
 
-fn undo(keystead: &Keystead, token: &str) -> Result<Readdressed, Error> {
+pub(crate) fn undo(keystead: &Keystead, token: &str) -> Result<Readdressed, Error> {
     address_changes::undo(&keystead.engine, &visitor(), token)
 }
 
@@ -123,11 +123,11 @@ fn token(keystead: &Keystead, address: &str, page: &str) -> Option<String> {
     })
 }
 
-fn confirm_token(keystead: &Keystead, address: &str) -> Option<String> {
+pub(crate) fn confirm_token(keystead: &Keystead, address: &str) -> Option<String> {
     token(keystead, address, "confirm-address")
 }
 
-fn undo_token(keystead: &Keystead, address: &str) -> String {
+pub(crate) fn undo_token(keystead: &Keystead, address: &str) -> String {
     token(keystead, address, "restore-address").unwrap()
 }
 

@@ -14,6 +14,7 @@ mod memory;
 mod mfa;
 mod passwords;
 mod profile;
+mod races;
 mod restored;
 mod sessions;
 mod sign_ins;

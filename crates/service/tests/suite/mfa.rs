@@ -1,7 +1,5 @@
 //! The second factor.
 
-use std::sync::{Arc, Barrier};
-use std::thread;
 use std::time::Duration;
 
 use keystead_domain::registration::TypedCode;
@@ -26,13 +24,13 @@ impl App {
     }
 }
 
-fn begin(keystead: &Keystead, caller: &Caller, session: &NewSession, code: Option<&str>) -> App {
+pub(crate) fn begin(keystead: &Keystead, caller: &Caller, session: &NewSession, code: Option<&str>) -> App {
     let ada = signed_in(keystead, caller, session);
     let enrolment = mfa::enroll(&keystead.engine, caller, &ada, proof(PASSWORD, code)).unwrap();
     App(enrolment.secret.expose().clone())
 }
 
-fn confirm(
+pub(crate) fn confirm(
     keystead: &Keystead,
     caller: &Caller,
     session: &NewSession,
@@ -155,27 +153,5 @@ both_backends! {
         confirm(&keystead, &caller, &session, &app.code(&keystead, 0)).unwrap();
         let old = sign_in_with(&keystead, &caller, ADA, PASSWORD, Some(&codes[0].to_groups()));
         assert_eq!(refusal(old), Code::InvalidCredentials);
-    }
-
-    fn of_64_who_use_one_code_at_once_one_wins(database: TestDatabase) {
-        let keystead = Keystead::on(&database);
-        let caller = keystead.caller(&keystead.tenant("Acme"));
-        let (app, codes, _) = enrolled(&keystead, &caller);
-        keystead.advance(STEP);
-        for code in [app.code(&keystead, 0), codes[0].to_groups(), app.code(&keystead, 1), codes[1].to_groups()] {
-            let start = Arc::new(Barrier::new(64));
-            let won = thread::scope(|scope| {
-                let (keystead, caller, code) = (&keystead, &caller, &code);
-                let tries: Vec<_> = (0..64).map(|_| {
-                    let start = Arc::clone(&start);
-                    scope.spawn(move || {
-                        start.wait();
-                        sign_in_with(keystead, caller, ADA, PASSWORD, Some(code)).is_ok()
-                    })
-                }).collect();
-                tries.into_iter().map(|one| one.join().unwrap()).filter(|&won| won).count()
-            });
-            assert_eq!(won, 1);
-        }
     }
 }

@@ -1,7 +1,5 @@
 //! New passwords: with a mailed code, or with the old one.
 
-use std::sync::{Arc, Barrier};
-use std::thread;
 use std::time::Duration;
 
 use keystead_domain::Secret;
@@ -15,11 +13,17 @@ use crate::steps::{ADA, PASSWORD, refusal, sign_in, sign_up, signed_in, verified
 
 const NEW: &str = "an entirely different one";
 
-fn request(keystead: &Keystead, caller: &Caller, email: &str) {
+pub(crate) fn request(keystead: &Keystead, caller: &Caller, email: &str) {
     passwords::request_reset(&keystead.engine, caller, email.parse().unwrap()).unwrap();
 }
 
-fn confirm(keystead: &Keystead, caller: &Caller, email: &str, code: &str, new: &str) -> Result<(), Error> {
+pub(crate) fn confirm(
+    keystead: &Keystead,
+    caller: &Caller,
+    email: &str,
+    code: &str,
+    new: &str,
+) -> Result<(), Error> {
     let (email, code, new) = (email.parse().unwrap(), TypedCode::parse(code), Secret::new(new.to_owned()));
     passwords::confirm_reset(&keystead.engine, caller, email, code, new).map(|_| ())
 }
@@ -126,29 +130,5 @@ both_backends! {
         let ended = sessions::authenticate(&keystead.engine, &app, &other.token);
         assert_eq!(refusal(ended), Code::InvalidSession);
         sign_in(&keystead, &app, ADA, NEW).unwrap();
-    }
-
-    fn of_64_who_use_one_code_at_once_one_wins(database: TestDatabase) {
-        let keystead = Keystead::on(&database);
-        let app = keystead.caller(&keystead.tenant("Acme"));
-        for round in 0..4 {
-            let address = format!("u{round}@example.com");
-            verified(&keystead, &app, &address);
-            request(&keystead, &app, &address);
-            let code = keystead.code_for(&address);
-            let start = Arc::new(Barrier::new(64));
-            let won = thread::scope(|scope| {
-                let (keystead, app, address, code) = (&keystead, &app, &address, &code);
-                let tries: Vec<_> = (0..64).map(|_| {
-                    let start = Arc::clone(&start);
-                    scope.spawn(move || {
-                        start.wait();
-                        confirm(keystead, app, address, code, NEW).is_ok()
-                    })
-                }).collect();
-                tries.into_iter().map(|one| one.join().unwrap()).filter(|&won| won).count()
-            });
-            assert_eq!(won, 1);
-        }
     }
 }

@@ -1,7 +1,5 @@
 //! Sign-ups and their codes.
 
-use std::sync::{Arc, Barrier};
-use std::thread;
 use std::time::Duration;
 
 use keystead_service::users::{self, NewUser};
@@ -189,29 +187,5 @@ both_backends! {
         }
         keystead.deliver();
         assert!(keystead.mailbox.is_empty());
-    }
-
-    fn of_64_who_use_one_code_at_once_one_wins(database: TestDatabase) {
-        let keystead = Keystead::on(&database);
-        let app = keystead.caller(&keystead.tenant("Acme"));
-        for round in 0..5 {
-            let address = format!("u{round}@example.com");
-            sign_up(&keystead, &app, &address, PASSWORD).unwrap();
-            let code = keystead.code_for(&address);
-            let start = Arc::new(Barrier::new(64));
-            let results: Vec<_> = thread::scope(|scope| {
-                let (keystead, app, address, code) = (&keystead, &app, &address, &code);
-                let tries: Vec<_> = (0..64).map(|_| {
-                    let start = Arc::clone(&start);
-                    scope.spawn(move || {
-                        start.wait();
-                        verify(keystead, app, address, code).map(|_| ()).map_err(|error| error.code())
-                    })
-                }).collect();
-                tries.into_iter().map(|one| one.join().unwrap()).collect()
-            });
-            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
-            assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(Code::InvalidCode | Code::Unavailable))), "{results:?}");
-        }
     }
 }

@@ -133,18 +133,6 @@ both_backends! {
         assert_ne!(pending, approved);
     }
 
-    fn a_link_is_spent_once_however_many_try(database: TestDatabase) {
-        let (store, scope) = (Arc::new(database.open()), tenant());
-        let app = app(&store, scope);
-        let digest = link(&store, scope, &app, "link_x");
-        let claimers: Vec<_> = (0..64).map(|_| {
-            let (store, app) = (Arc::clone(&store), app.clone());
-            thread::spawn(move || consume(&store, scope, &app, digest, NOW))
-        }).collect();
-        assert_eq!(claimers.into_iter().map(|one| one.join().unwrap()).filter(|&won| won).count(), 1);
-        assert!(store.read(|tx| locate::claim_link(tx, &digest, NOW)).unwrap().is_none());
-    }
-
     fn a_fresh_link_ends_the_one_before_it_and_each_ends_in_time(database: TestDatabase) {
         let (store, scope) = (database.open(), tenant());
         let app = app(&store, scope);
