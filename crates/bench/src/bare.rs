@@ -200,7 +200,8 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(tenants, apps, users, sessions, totp);
 
-/// A worker's own connection; diesel keeps its prepared statements.
+/// A worker's own connection; diesel keeps its prepared statements. No query has a `LIMIT`: SQLite would
+/// prepare it anew each time that the limit is bound.
 struct Sqlite(RefCell<SqliteConnection>);
 
 type AppRow = (String, String, Option<String>, String, bool, String);
@@ -225,7 +226,7 @@ impl Sqlite {
                 apps::active,
                 tenants::name,
             ))
-            .first(&mut *self.0.borrow_mut())
+            .get_result(&mut *self.0.borrow_mut())
     }
 
     fn user(&self, digest: Vec<u8>) -> QueryResult<UserRow> {
@@ -248,7 +249,7 @@ impl Sqlite {
                 sessions::ends_at,
                 with_totp,
             ))
-            .first(&mut *self.0.borrow_mut())
+            .get_result(&mut *self.0.borrow_mut())
     }
 
     async fn apps_me(request: HttpRequest) -> HttpResponse {

@@ -64,6 +64,7 @@ pub(crate) struct Sets {
     pub(crate) token: WorkingSet,
     pub(crate) apps_me_misses: WorkingSet,
     pub(crate) auth_me_misses: WorkingSet,
+    pub(crate) token_misses: WorkingSet,
     pub(crate) sign_ins: WorkingSet,
 }
 
@@ -83,7 +84,7 @@ impl Deployment {
         let hash = hash(memory, iterations, lanes)?;
         let began = Instant::now();
         let population = scale::fill(&database, size, &hash, &SystemEnv);
-        println_progress(&format!(
+        progress(&format!(
             "{name}: {} tenants, {} users and {} sessions in {:.1} s",
             size.tenants,
             size.users,
@@ -116,7 +117,7 @@ pub(crate) fn password() -> Result<Password> {
 }
 
 #[expect(clippy::print_stderr, reason = "stdout is for the table")]
-pub(crate) fn println_progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     eprintln!("{text}");
 }
 
@@ -126,6 +127,7 @@ impl Sets {
         let wanted = tenants.len().min(MISS_APPS);
         let mut client = Client::connect(port)?;
         let (mut apps_me, mut auth_me, mut token, mut sign_ins) = (vec![], vec![], vec![], vec![]);
+        let mut token_misses = vec![];
         let (mut apps_me_misses, mut auth_me_misses): (Vec<Request>, Vec<Vec<Request>>) = (vec![], vec![]);
         for (at, tenant) in tenants.iter().take(wanted).enumerate() {
             let exchange = exchange(&tenant.client_id, &tenant.client_secret);
@@ -144,7 +146,7 @@ impl Sets {
                 .collect();
             if auth_me.len() < HIT_SESSIONS.min(tenants.iter().map(|tenant| tenant.sessions.len()).sum()) {
                 apps_me.push(app());
-                token.push(exchange);
+                token.push(self::exchange(&tenant.client_id, &tenant.client_secret));
                 let of_users = tenant.emails.iter().take(SIGN_INS.saturating_sub(sign_ins.len()));
                 sign_ins.extend(of_users.map(|email| {
                     let body = serde_json::json!({ "email": email, "password": PASSWORD }).to_string();
@@ -160,6 +162,7 @@ impl Sets {
                 );
             }
             auth_me_misses.push(of_sessions);
+            token_misses.push(exchange);
         }
         // From app to app: neither the app nor the session was asked for lately.
         let most = auth_me_misses.iter().map(Vec::len).max().unwrap_or(0);
@@ -174,6 +177,7 @@ impl Sets {
             token: set("token", token)?,
             apps_me_misses: set("apps-me-misses", apps_me_misses)?,
             auth_me_misses: set("auth-me-misses", auth_me_misses)?,
+            token_misses: set("token-misses", token_misses)?,
             sign_ins: set("sign-ins", sign_ins)?,
         })
     }

@@ -58,6 +58,7 @@ pub(crate) fn line(name: &str, samples: &Samples, has_cache: bool) -> Line {
             line.compared_with = format!("bare: {}", reference(rate));
             line.at_least(sample.ratio, if row == "token" { 0.8 } else { 0.6 });
         }
+        "token-misses" => line.compared_with = format!("bare: {}", reference(rate)),
         "apps-me-misses" | "auth-me-misses" => {
             line.compared_with = format!("bare with select: {}", reference(rate));
             let hit = medians(samples.of(&format!("{deployment}/{}", row.trim_end_matches("-misses"))));
@@ -131,8 +132,10 @@ impl Line {
             return;
         }
         let ratio = median(ratios);
-        let of_usual = ratio.map(|ratio| format!("; {ratio:.2} of the usual data")).unwrap_or_default();
-        self.compared_with.push_str(&of_usual);
+        if let Some(ratio) = ratio {
+            let separator = if self.compared_with.is_empty() { "" } else { "; " };
+            self.compared_with.push_str(&format!("{separator}{ratio:.2} of the usual data"));
+        }
         self.promise = if start { "no slower" } else { "at most 15 % lost" }.to_owned();
         // A start of tens of milliseconds varies by a few.
         self.kept = ratio.map(|ratio| if start { ratio <= 1.15 } else { ratio >= 0.85 });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keystead_testkit::scale::Scale;
 use keystead_testkit::{TestDatabase, postgres};
 
-use crate::deployment::{Deployment, LARGE, USUAL, println_progress};
+use crate::deployment::{Deployment, LARGE, USUAL, progress};
 use crate::failure::{Failure, Result};
 use crate::http_rows::{Sample, beside_bare, nothing_unexpected, server_alone};
 use crate::load::Wrk;
@@ -63,7 +63,7 @@ impl Samples {
                 Ok(Some(sample))
             }
             Err(failure) => {
-                println_progress(&format!("!!! round {round} of {row} is THROWN OUT: {failure}"));
+                progress(&format!("!!! round {round} of {row} is THROWN OUT: {failure}"));
                 self.thrown += 1;
                 Ok(None)
             }
@@ -82,7 +82,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome> {
     let folder = tempfile::tempdir()?;
     let wrk = Wrk::prepare(folder.path())?;
     if cfg!(debug_assertions) {
-        println_progress("this is a debug build: its figures mean nothing");
+        progress("this is a debug build: its figures mean nothing");
     }
     let binary = Binary::build()?;
     let cluster = if wanted.iter().any(|(kind, ..)| *kind == "postgresql") {
@@ -111,7 +111,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome> {
 
     let mut samples = Samples::default();
     for round in 1..=plan.rounds {
-        println_progress(&format!("round {round} of {}", plan.rounds));
+        progress(&format!("round {round} of {}", plan.rounds));
         for deployment in &deployments {
             Round { plan, wrk: &wrk, binary: &binary, deployment, round }.measure(&mut samples)?;
         }
@@ -127,7 +127,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome> {
 }
 
 /// The rows of a deployment that wrk measures beside the bare handlers.
-const HTTP_ROWS: [&str; 5] = ["apps-me", "auth-me", "apps-me-misses", "auth-me-misses", "token"];
+const HTTP_ROWS: [&str; 6] =
+    ["apps-me", "auth-me", "token", "apps-me-misses", "auth-me-misses", "token-misses"];
 /// The other rows of a deployment.
 const OTHER_ROWS: [&str; 6] = ["sign-in", "calm", "start", "start-empty", "memory-idle", "memory-after"];
 /// The rows of durable writes.
@@ -216,6 +217,7 @@ impl Round<'_> {
             "auth-me" => (bare, server, &sets.auth_me),
             "apps-me-misses" => (selecting, forgetful, &sets.apps_me_misses),
             "auth-me-misses" => (selecting, forgetful, &sets.auth_me_misses),
+            "token-misses" => (bare, forgetful, &sets.token_misses),
             _ => (bare, server, &sets.token),
         };
         beside_bare(self.wrk, bare, server, set, self.plan.seconds)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::deployment::progress;
 use crate::failure::{Failure, Result};
 use crate::process::{Process, free_port};
 use crate::requests::Request;
@@ -41,6 +42,10 @@ impl Binary {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--package", "keystead-server"]);
+        // Beside the bench, wherever that was built: `target/release/keystead-bench`.
+        if let Some(target) = bench.ancestors().nth(2) {
+            build.arg("--target-dir").arg(target);
+        }
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
@@ -52,6 +57,7 @@ impl Binary {
             }
         }
         build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).stdin(Stdio::null());
+        progress("building keystead");
         let built = build.status().map_err(|error| Failure::while_doing("cargo", error))?;
         if !built.success() {
             return Err(Failure::new("keystead cannot be built"));

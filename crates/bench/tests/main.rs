@@ -1,17 +1,12 @@
 //! The harness, for seconds: that it measures, and that it says what it did.
 
-use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
+
+use keystead_testkit::tools;
 
 #[test]
 fn a_short_round_ends_in_a_table() {
-    let wrk = Command::new("wrk").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if wrk.is_err() {
-        let required = std::env::var_os("KEYSTEAD_TEST_REQUIRE_TOOLS").is_some_and(|value| !value.is_empty());
-        assert!(!required, "wrk is not installed, and KEYSTEAD_TEST_REQUIRE_TOOLS is set");
-        // To the handle itself: libtest captures what `eprintln!` writes.
-        let skipped = "test … skipped: a_short_round_ends_in_a_table (no wrk: install it)";
-        let _ = writeln!(io::stderr(), "{skipped}");
+    if tools::find("a_short_round_ends_in_a_table", ["wrk"]).is_none() {
         return;
     }
     let output = Command::new(env!("CARGO_BIN_EXE_keystead-bench"))

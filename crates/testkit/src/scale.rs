@@ -94,6 +94,10 @@ pub fn fill(database: &TestDatabase, scale: Scale, password: &PasswordHash, env:
         population.tenants.push(PopulatedTenant { emails, sessions, ..tenant });
     }
     tables.finish();
+    // By itself PostgreSQL would do this some time within the next minutes.
+    if matches!(database.database(), Database::Postgres(_)) {
+        database.execute("VACUUM ANALYZE");
+    }
     population
 }
 
