@@ -106,7 +106,7 @@ pub fn find(tx: &mut PlatformTx<'_>, id: AccessRequestId) -> Result<Option<Reque
     let row = on!(tx, |conn| joined()
         .filter(access_requests::id.eq(id.to_string()))
         .select((RequestRow::as_select(), Option::<TenantRow>::as_select(), Option::<AppRow>::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional())?;
     row.map(with_grant).transpose()
 }

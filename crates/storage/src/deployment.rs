@@ -60,7 +60,7 @@ pub fn replace_master_key(
 }
 
 fn find(tx: &mut PlatformTx<'_>, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(on!(tx, |conn| deployment::table.find(key).select(deployment::value).first(conn).optional())?)
+    Ok(on!(tx, |conn| deployment::table.find(key).select(deployment::value).get_result(conn).optional())?)
 }
 
 fn insert(tx: &mut PlatformTx<'_>, key: &str, value: &str) -> Result<(), StoreError> {

@@ -1,5 +1,8 @@
 //! The only queries without a scope: they find out who is calling, by something that only one
 //! row in the deployment can have. What they find still has to pass the gate.
+//!
+//! Each ends in `get_result`, not in `first`, which adds a `LIMIT`: SQLite prepares a statement anew
+//! whenever a limit is bound, and that costs more than the query.
 
 use diesel::prelude::*;
 use keystead_domain::address_change::{AddressChange, FormerAddress};
@@ -22,7 +25,7 @@ pub fn app(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<(App, Option<
         .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
         .filter(apps::client_id.eq(client_id.as_str()))
         .select((AppRow::as_select(), Option::<TenantRow>::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional())?;
     row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
 }
@@ -74,7 +77,7 @@ pub fn claim_link(
         .filter(claim_links::digest.eq(digest.as_bytes().to_vec()))
         .filter(claim_links::expires_at.gt(now.as_micros()))
         .select((AppRow::as_select(), Option::<TenantRow>::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional())?;
     row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
 }
@@ -95,7 +98,7 @@ pub fn address_change(
             .filter(address_changes::digest.eq(digest.as_bytes().as_slice()))
             .filter(address_changes::expires_at.gt(now.as_micros()))
             .select((AddressChangeRow::as_select(), UserRow::as_select(), TenantRow::as_select()))
-            .first(conn)
+            .get_result(conn)
             .optional())?;
     row.map(|(change, user, tenant)| Ok((change.try_into()?, user.try_into()?, tenant.try_into()?)))
         .transpose()
@@ -116,7 +119,7 @@ pub fn former_address(
         .filter(former_addresses::digest.eq(digest.as_bytes().as_slice()))
         .filter(former_addresses::expires_at.gt(now.as_micros()))
         .select((FormerAddressRow::as_select(), UserRow::as_select(), TenantRow::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional())?;
     row.map(|(former, user, tenant)| Ok((former.try_into()?, user.try_into()?, tenant.try_into()?)))
         .transpose()

@@ -22,7 +22,7 @@ pub struct StoredTotp {
 /// What a user has enrolled, if anything.
 pub fn find_totp(tx: &mut TenantTx<'_>, user: UserId) -> Result<StoredTotp, StoreError> {
     let key = (tx.key(), user.to_string());
-    let row = on!(tx, |conn| StoredTotp::query().find(key).first(conn).optional())?;
+    let row = on!(tx, |conn| StoredTotp::query().find(key).get_result(conn).optional())?;
     Ok(row.unwrap_or_default())
 }
 

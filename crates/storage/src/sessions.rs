@@ -90,7 +90,7 @@ pub fn find_by_digest(
         .filter(sessions::digest.eq(digest.as_bytes().as_slice()))
         .filter(directory)
         .select((SessionRow::as_select(), UserRow::as_select(), with_totp))
-        .first(conn)
+        .get_result(conn)
         .optional())?;
     row.map(|(session, user, mfa_enabled)| {
         Ok(FoundSession { session: session.try_into()?, user: user.try_into()?, mfa_enabled })

@@ -229,7 +229,9 @@ fn looked_up<T>(
     mut connection: Connection,
     f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let found = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(&mut connection))))
+    // Nothing is written, so no event takes a number.
+    let mut claim = Claim::on(None);
+    let found = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(&mut connection, &mut claim))))
         .unwrap_or_else(|_| Err(StoreError::Failed("a query panicked".to_owned())));
     match &found {
         Ok(_) => pool.give_back(connection),

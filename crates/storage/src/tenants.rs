@@ -63,15 +63,17 @@ pub fn insert(tx: &mut PlatformTx<'_>, tenant: &Tenant) -> Result<(), StoreError
 
 /// The tenant with this slug.
 pub fn find_by_slug(tx: &mut PlatformTx<'_>, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
-    let row: Option<TenantRow> =
-        on!(tx, |conn| TenantRow::query().filter(tenants::slug.eq(slug.as_str())).first(conn).optional())?;
+    let row: Option<TenantRow> = on!(tx, |conn| TenantRow::query()
+        .filter(tenants::slug.eq(slug.as_str()))
+        .get_result(conn)
+        .optional())?;
     row.map(Tenant::try_from).transpose()
 }
 
 /// The tenant with this id.
 pub fn find(tx: &mut PlatformTx<'_>, id: TenantId) -> Result<Option<Tenant>, StoreError> {
     let row: Option<TenantRow> =
-        on!(tx, |conn| TenantRow::query().find(id.to_string()).first(conn).optional())?;
+        on!(tx, |conn| TenantRow::query().find(id.to_string()).get_result(conn).optional())?;
     row.map(Tenant::try_from).transpose()
 }
 

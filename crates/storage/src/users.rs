@@ -64,7 +64,7 @@ pub fn insert(tx: &mut TenantTx<'_>, user: &User, password: Option<&PasswordHash
 /// The directory's user with this id.
 pub fn find(tx: &mut TenantTx<'_>, id: UserId) -> Result<Option<User>, StoreError> {
     let key = (tx.key(), id.to_string());
-    let row: Option<UserRow> = on!(tx, |conn| UserRow::query().find(key).first(conn).optional())?;
+    let row: Option<UserRow> = on!(tx, |conn| UserRow::query().find(key).get_result(conn).optional())?;
     row.map(User::try_from).transpose()
 }
 
@@ -78,7 +78,7 @@ pub fn find_by_email(
         .filter(directory)
         .filter(users::email_key.eq(email.key()))
         .select((UserRow::as_select(), users::password_hash))
-        .first(conn)
+        .get_result(conn)
         .optional())?;
     row.map(|(row, hash)| Ok((User::try_from(row)?, hash.map(PasswordHash::new)))).transpose()
 }
@@ -122,7 +122,7 @@ pub fn replace_password(
 pub fn find_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<Option<PasswordHash>, StoreError> {
     let key = (tx.key(), user.to_string());
     let hash: Option<Option<String>> =
-        on!(tx, |conn| users::table.find(key).select(users::password_hash).first(conn).optional())?;
+        on!(tx, |conn| users::table.find(key).select(users::password_hash).get_result(conn).optional())?;
     Ok(hash.flatten().map(PasswordHash::new))
 }
 
