@@ -2,7 +2,7 @@
 //!
 //! Functions that end or change what a right hangs on say so to their transaction, and the store
 //! writes the rows with it. Numbers are handed out in any order on PostgreSQL, and those of
-//! transactions that rolled back are never seen; [`Followed`] keeps account of both.
+//! transactions that rolled back are never seen; `Followed` keeps account of both.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
