@@ -25,6 +25,41 @@ fn pages() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
+/// What a heading is called in an address, as code hosts have it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|&c| c.is_alphanumeric() || c == ' ' || c == '-' || c == '_');
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    assert!(pages.len() > 10);
+    for (page, text) in &pages {
+        for (target, _) in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+            if target.contains("://") {
+                continue;
+            }
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(file.exists(), "{}: {target}", page.display());
+            let headings = || {
+                read(&file)
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(|line| anchor(line.trim_start_matches('#')))
+                    .collect::<Vec<_>>()
+            };
+            assert!(
+                heading.is_empty() || headings().iter().any(|known| known == heading),
+                "{}: {target}",
+                page.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn the_list_of_pages_has_them_all() {
     let list = read(&root().join("docs/README.md"));
