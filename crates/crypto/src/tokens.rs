@@ -1,6 +1,7 @@
 //! Minting high-entropy secrets: a prefix that tells people and scanners what they look at, and
 //! base62 characters.
 
+use keystead_domain::api_key::{Brand, Environment, KeyPrefix, KeyText};
 use keystead_domain::{Env, Secret, TokenDigest};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -20,6 +21,16 @@ pub fn mint(prefix: &str, env: &dyn Env) -> (Secret<String>, TokenDigest) {
 /// The text of a new client id.
 pub fn mint_client_id(prefix: &str, env: &dyn Env) -> String {
     format!("{prefix}{}", base62(CLIENT_ID_LEN, env))
+}
+
+/// A new API key and what to store of it. It exists once in clear.
+pub fn mint_api_key(brand: &Brand, environment: Environment, env: &dyn Env) -> (KeyText, TokenDigest) {
+    let mut prefix = [0; 6];
+    env.fill(&mut prefix);
+    let random = Secret::new(base62(KeyText::RANDOM_LEN, env));
+    let key = KeyText::compose(brand, environment, KeyPrefix::new(prefix), &random);
+    let digest = TokenDigest::of(key.expose());
+    (key, digest)
 }
 
 /// `len` characters of base62, each equally likely.

@@ -145,6 +145,10 @@ actions! {
     UserLocked = "user.locked",
     /// A locked user may sign in again.
     UserUnlocked = "user.unlocked",
+    /// A person signed up for an account of the platform.
+    AccountCreated = "account.created",
+    /// A person made an API key.
+    KeyCreated = "api_key.created",
     /// A sign-up was received.
     SignUpReceived = "sign_up.received",
     /// A sign-up was confirmed by its code.

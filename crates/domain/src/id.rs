@@ -56,6 +56,14 @@ kinds! {
     Job = "job" => JobId;
     /// A request for access.
     AccessRequest = "req" => AccessRequestId;
+    /// That a person belongs to a tenant.
+    Membership = "mbr" => MembershipId;
+    /// A tenant's project.
+    Project = "prj" => ProjectId;
+    /// An API key. It names the key and authenticates nothing.
+    ApiKey = "ak" => ApiKeyId;
+    /// An invitation to a tenant.
+    Invite = "inv" => InviteId;
     /// One run of the binary: the server from its start to its end, or one command.
     Process = "boot" => ProcessId;
 }

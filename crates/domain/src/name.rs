@@ -12,6 +12,19 @@ impl Name {
     /// The most characters that a name may have.
     pub const MAX_CHARS: usize = 200;
 
+    /// The name of the first organization of somebody of this name.
+    ///
+    /// ```
+    /// let ada: keystead_domain::name::Name = "Ada".parse().unwrap();
+    /// assert_eq!(ada.of_organization().as_str(), "Ada's organization");
+    /// ```
+    #[must_use]
+    pub fn of_organization(&self) -> Self {
+        const SUFFIX: &str = "'s organization";
+        let kept: String = self.0.chars().take(Self::MAX_CHARS - SUFFIX.len()).collect();
+        Self(format!("{}{SUFFIX}", kept.trim_end()))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,15 +4,21 @@
 //! The answer is a [`TenantScope`], and without one no row of an owner can be reached, so code
 //! that touches a tenant's data shows that it asked.
 
+mod person;
+
 use std::sync::Arc;
 
 use crate::app::{App, ClientId};
 use crate::audit::Actor;
-use crate::id::{AppId, UserId};
+use crate::id::{AppId, TenantId, UserId};
 use crate::name::Name;
 use crate::oauth::{Scope, ScopeSet};
 use crate::owner::Owner;
+use crate::plan::Feature;
+use crate::role::Role;
 use crate::tenant::{Tenant, TenantStatus};
+
+pub use person::{KeyCredential, PersonCredential, PersonPrincipal, Standing};
 
 /// An authenticated caller.
 #[derive(Clone, Debug)]
@@ -23,6 +29,8 @@ pub enum Principal {
     System,
     /// An app with an access token of its own, or with its secret at the token endpoint.
     App(Arc<AppPrincipal>),
+    /// A person of the platform, with a session or an API key.
+    Person(Arc<PersonPrincipal>),
     /// Somebody who has proved nothing.
     Visitor,
     /// Somebody who holds the one-time link to an app's secret.
@@ -138,7 +146,8 @@ pub enum Action {
     IssueAppToken,
     /// See itself.
     ReadOwnApp,
-    /// Sign end users up and in, and act for them: they hand it their passwords.
+    /// Sign the users of a directory up and in, and change what they sign in with: an app does so for its
+    /// end users, who hand it their passwords, people of the platform do so for themselves.
     HandleEndUsers,
     /// Make, see, disable and enable apps, and rotate their secrets.
     ManageApps,
@@ -154,6 +163,41 @@ pub enum Action {
     ChangeAddress,
     /// Read the audit trail.
     ReadAudit,
+    /// See one's own profile, and where one signed in.
+    ReadProfile,
+    /// Change one's own name.
+    ChangeProfile,
+    /// Change what one signs in with: password, address, second factor, sessions; make keys and tenants; end
+    /// the account.
+    ManageCredentials,
+    /// See one's own API keys.
+    ReadOwnKeys,
+    /// Rename and narrow one's own API keys.
+    ChangeOwnKeys,
+    /// Revoke one's own API keys.
+    RevokeOwnKeys,
+    /// See a tenant that one is a member of.
+    ReadTenant,
+    /// See a tenant's members.
+    ReadMembers,
+    /// End one's own membership.
+    LeaveTenant,
+    /// See a tenant's projects.
+    ReadProjects,
+    /// Make, change and delete a tenant's projects.
+    ChangeProjects,
+    /// Rename a tenant.
+    ChangeTenant,
+    /// Invite, remove and change the roles of members.
+    ManageMembers,
+    /// Read a tenant's own audit trail.
+    ReadTenantAudit,
+    /// See all API keys that reach a tenant.
+    ReadTenantKeys,
+    /// Revoke the API keys that are pinned to a tenant, and bar others there.
+    RevokeTenantKeys,
+    /// Change what a tenant demands of its members.
+    ChangeDemands,
 }
 
 /// What a principal may want to do with the deployment as a whole.
@@ -186,6 +230,27 @@ pub enum Denied {
     MissingScope(&'static str),
     /// Only a tenant's own first-party app may.
     NotFirstParty,
+    /// The tenant is not one that the person is a member of, whether or not it exists.
+    NotAMember,
+    /// The key is pinned to another tenant, or to any where it is about the person itself.
+    PinnedElsewhere,
+    /// The tenant does not let this key in.
+    KeyBarred,
+    /// The person's role in the tenant is too low.
+    RoleTooLow {
+        /// The least that would do.
+        needed: Role,
+    },
+    /// Nothing of what the key carries is left after its holder's role.
+    NoScopesLeft,
+    /// The tenant demands a second factor that the person does not have.
+    SecondFactorRequired,
+    /// It takes a session, not a key or a token.
+    SessionRequired,
+    /// The tenant's plan does not open this.
+    PlanLacks(Feature),
+    /// The person has several tenants, or none, and did not say which.
+    TenantNotNamed,
     /// Nobody of this kind may.
     Forbidden,
 }
@@ -213,9 +278,14 @@ impl Principal {
         match self {
             Self::Host | Self::System => Ok(TenantScope { owner }),
             Self::App(app) => app.allow(action, owner),
+            Self::Person(person) => person.allow(action, owner),
             Self::LinkHolder(holder) => holder.allow(action, owner),
             Self::AddressHolder(holder) => holder.allow(action, owner),
-            Self::Visitor if action == Action::RequestAccess && owner == Owner::Platform => {
+            // People of the platform sign themselves up and in.
+            Self::Visitor
+                if matches!(action, Action::RequestAccess | Action::HandleEndUsers)
+                    && owner == Owner::Platform =>
+            {
                 Ok(TenantScope { owner })
             }
             Self::Visitor => Err(Denied::Forbidden),
@@ -229,10 +299,30 @@ impl Principal {
             | (Self::System, PlatformAction::RunBackgroundWork)
             | (Self::Visitor, PlatformAction::LeaveAccessRequest) => Ok(PlatformScope(())),
             (
-                Self::System | Self::App(_) | Self::Visitor | Self::LinkHolder(_) | Self::AddressHolder(_),
+                Self::System
+                | Self::App(_)
+                | Self::Person(_)
+                | Self::Visitor
+                | Self::LinkHolder(_)
+                | Self::AddressHolder(_),
                 _,
             ) => Err(Denied::Forbidden),
         }
+    }
+
+    /// Opens the rows of a tenant that the principal is making: a person who signs up gets one, and one who is
+    /// signed in may make more. `new` is an id that was just minted.
+    pub fn found(&self, new: TenantId) -> Result<(PlatformScope, TenantScope), Denied> {
+        match self {
+            Self::Host | Self::Visitor => {}
+            Self::Person(person) => {
+                person.allow(Action::ManageCredentials, Owner::Platform)?;
+            }
+            Self::System | Self::App(_) | Self::LinkHolder(_) | Self::AddressHolder(_) => {
+                return Err(Denied::Forbidden);
+            }
+        }
+        Ok((PlatformScope(()), TenantScope { owner: Owner::Tenant(new) }))
     }
 
     /// Who the audit trail says it was.
@@ -241,6 +331,7 @@ impl Principal {
             Self::Host => Actor::Host,
             Self::System => Actor::System,
             Self::App(app) => Actor::App(app.id),
+            Self::Person(person) => Actor::User(person.user.id),
             Self::Visitor | Self::LinkHolder(_) | Self::AddressHolder(_) => Actor::Visitor,
         }
     }
@@ -271,9 +362,24 @@ impl AppPrincipal {
             | Action::ClaimSecret
             | Action::MaintainDeployment
             | Action::ChangeAddress
-            | Action::ReadAudit => {
-                return Err(Denied::Forbidden);
-            }
+            | Action::ReadAudit
+            | Action::ReadProfile
+            | Action::ChangeProfile
+            | Action::ManageCredentials
+            | Action::ReadOwnKeys
+            | Action::ChangeOwnKeys
+            | Action::RevokeOwnKeys
+            | Action::ReadTenant
+            | Action::ReadMembers
+            | Action::LeaveTenant
+            | Action::ReadProjects
+            | Action::ChangeProjects
+            | Action::ChangeTenant
+            | Action::ManageMembers
+            | Action::ReadTenantAudit
+            | Action::ReadTenantKeys
+            | Action::RevokeTenantKeys
+            | Action::ChangeDemands => return Err(Denied::Forbidden),
         }
         Ok(TenantScope { owner })
     }
@@ -290,7 +396,7 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 10] = [
+    const ACTIONS: [Action; 27] = [
         Action::IssueAppToken,
         Action::ReadOwnApp,
         Action::HandleEndUsers,
@@ -301,6 +407,23 @@ mod tests {
         Action::MaintainDeployment,
         Action::ChangeAddress,
         Action::ReadAudit,
+        Action::ReadProfile,
+        Action::ChangeProfile,
+        Action::ManageCredentials,
+        Action::ReadOwnKeys,
+        Action::ChangeOwnKeys,
+        Action::RevokeOwnKeys,
+        Action::ReadTenant,
+        Action::ReadMembers,
+        Action::LeaveTenant,
+        Action::ReadProjects,
+        Action::ChangeProjects,
+        Action::ChangeTenant,
+        Action::ManageMembers,
+        Action::ReadTenantAudit,
+        Action::ReadTenantKeys,
+        Action::RevokeTenantKeys,
+        Action::ChangeDemands,
     ];
 
     fn tenant(id: u128, status: TenantStatus) -> Tenant {
@@ -311,6 +434,7 @@ mod tests {
             plan: "free".parse().unwrap(),
             status,
             entity_hotkey: None,
+            demands: Default::default(),
             created_at: Timestamp::from_micros(0),
         }
     }
@@ -343,28 +467,33 @@ mod tests {
     fn what_each_app_may_do_to_its_own_rows() {
         let active = || Some(tenant(1, TenantStatus::Active));
         let missing = Err(Denied::MissingScope("api"));
-        let (not_first, forbidden) = (Err(Denied::NotFirstParty), Err(Denied::Forbidden));
-        let suspended = Err(Denied::TenantSuspended);
+        let not_first = Err(Denied::NotFirstParty);
         #[rustfmt::skip]
         let table = [
-            (app(active(), "api", true),       [Ok(()), Ok(()), Ok(()), forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "api", false),      [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(active(), "read", true),      [Ok(()), missing, missing, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(None, "api", true),           [Ok(()), Ok(()), not_first, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden, forbidden]),
-            (app(Some(tenant(1, TenantStatus::Suspended)), "api", true), [suspended; 10]),
+            (app(active(), "api", true),  [Ok(()), Ok(()), Ok(())]),
+            (app(active(), "api", false), [Ok(()), Ok(()), not_first]),
+            (app(active(), "read", true), [Ok(()), missing, missing]),
+            (app(None, "api", true),      [Ok(()), Ok(()), not_first]),
         ];
-        for (app, expected) in table {
+        for (app, first) in table {
+            // All that comes after what is for apps is for others.
+            let expected = first.into_iter().chain(std::iter::repeat(Err(Denied::Forbidden)));
             for (action, expected) in ACTIONS.into_iter().zip(expected) {
                 assert_eq!(app.allow(action, app.owner()).map(|_| ()), expected, "{action:?} {app:?}");
             }
         }
+        let suspended = app(Some(tenant(1, TenantStatus::Suspended)), "api", true);
+        for action in ACTIONS {
+            assert_eq!(suspended.allow(action, suspended.owner()).unwrap_err(), Denied::TenantSuspended);
+        }
     }
 
     #[test]
-    fn a_visitor_may_ask_for_access_and_nothing_else() {
+    fn a_visitor_may_ask_for_access_and_sign_in_to_the_platform() {
         for action in ACTIONS {
             let allowed = Principal::Visitor.allow(action, Owner::Platform).is_ok();
-            assert_eq!(allowed, action == Action::RequestAccess, "{action:?}");
+            let free = matches!(action, Action::RequestAccess | Action::HandleEndUsers);
+            assert_eq!(allowed, free, "{action:?}");
             let tenants = Owner::Tenant(Id::from_uuid(Uuid::from_u128(1)));
             assert_eq!(Principal::Visitor.allow(action, tenants).unwrap_err(), Denied::Forbidden);
         }

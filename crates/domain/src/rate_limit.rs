@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::app::ClientId;
-use crate::id::AppId;
+use crate::id::{ApiKeyId, AppId, UserId};
 use crate::network::Network;
 use crate::{Email, Owner, Timestamp};
 
@@ -45,6 +45,11 @@ impl Quota {
     /// In how long.
     pub const fn window(self) -> Duration {
         self.window
+    }
+
+    /// How many requests that is in an hour, to tell which of two quotas is more generous.
+    pub fn per_hour(self) -> u64 {
+        u64::from(self.max) * 3600 / self.window.as_secs().max(1)
     }
 }
 
@@ -125,6 +130,12 @@ limits! {
     Code, code = "code";
     /// Mailed codes that were asked for again.
     Resend, resend = "resend";
+    /// Requests with sessions of one person of the platform.
+    Session, session = "session";
+    /// Requests with one API key at once, where no plan says otherwise.
+    KeyBurst, key_burst = "key-burst";
+    /// Requests with one API key over a longer time, where no plan says otherwise.
+    KeySustained, key_sustained = "key";
 }
 
 /// By what something is counted.
@@ -132,6 +143,10 @@ limits! {
 pub enum Subject<'a> {
     /// An app that proved who it is.
     App(AppId),
+    /// A person of the platform.
+    User(UserId),
+    /// An API key.
+    Key(ApiKeyId),
     /// Where a request came from.
     Network(Network),
     /// An app that somebody claimed to be.

@@ -1,7 +1,7 @@
 //! What a right hangs on. Whoever keeps something that was verified in memory forgets it when one
 //! of the things that it hung on was ended or changed.
 
-use crate::id::{AppId, SessionId, TenantId, UserId};
+use crate::id::{ApiKeyId, AppId, SessionId, TenantId, UserId};
 
 /// Something that was ended or changed, with all that hangs on it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -10,10 +10,14 @@ pub enum Revocation {
     Tenant(TenantId),
     /// An app: whether it is active, its secrets.
     App(AppId),
-    /// A user: its status, its profile, its second factor, all of its sessions.
+    /// A user: its status, its profile, its second factor, its memberships, all of its sessions.
     User(UserId),
     /// One session.
     Session(SessionId),
+    /// One API key: its name, its scopes, its secrets, whether a tenant bars it.
+    ApiKey(ApiKeyId),
+    /// Which projects a tenant has.
+    Projects(TenantId),
     /// The keys that tokens are checked with.
     SigningKeys,
 }
@@ -26,6 +30,8 @@ impl Revocation {
             Self::App(id) => ("app", id.to_string()),
             Self::User(id) => ("user", id.to_string()),
             Self::Session(id) => ("session", id.to_string()),
+            Self::ApiKey(id) => ("api_key", id.to_string()),
+            Self::Projects(id) => ("projects", id.to_string()),
             Self::SigningKeys => ("signing_keys", String::new()),
         }
     }
@@ -37,6 +43,8 @@ impl Revocation {
             "app" => key.parse().ok().map(Self::App),
             "user" => key.parse().ok().map(Self::User),
             "session" => key.parse().ok().map(Self::Session),
+            "api_key" => key.parse().ok().map(Self::ApiKey),
+            "projects" => key.parse().ok().map(Self::Projects),
             "signing_keys" => Some(Self::SigningKeys),
             _ => None,
         }
@@ -57,6 +65,8 @@ mod tests {
             Revocation::App(Id::from_uuid(id)),
             Revocation::User(Id::from_uuid(id)),
             Revocation::Session(Id::from_uuid(id)),
+            Revocation::ApiKey(Id::from_uuid(id)),
+            Revocation::Projects(Id::from_uuid(id)),
             Revocation::SigningKeys,
         ] {
             let (kind, key) = revocation.to_words();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::id::{SessionId, UserId};
+use crate::id::{SessionId, TenantId, UserId};
 use crate::{Owner, Timestamp};
 
 /// A signed-in user on one device. Its token is known to the device alone; only a digest of it
@@ -26,6 +26,9 @@ pub struct Session {
     pub ip: Option<IpAddr>,
     /// What the device called itself.
     pub user_agent: Option<UserAgent>,
+    /// The tenant that its user, a person of the platform, works in. It says what is shown first, and
+    /// opens nothing.
+    pub active_tenant: Option<TenantId>,
 }
 
 /// How long sessions live.
@@ -95,6 +98,7 @@ mod tests {
             ends_at: start + HOUR * 10,
             ip: None,
             user_agent: None,
+            active_tenant: None,
         }
     }
 

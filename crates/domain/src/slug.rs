@@ -43,6 +43,11 @@ impl Slug {
         Self(if alphanumeric < 2 { fallback } else { slug }.to_owned())
     }
 
+    /// What takes the place of a slug that nothing can be derived for.
+    pub(crate) fn fallback() -> Self {
+        Self("organization".to_owned())
+    }
+
     /// The slug for when this one is taken: itself, `-`, and four characters made of `random`.
     pub fn with_suffix(&self, random: [u8; 4]) -> Self {
         const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

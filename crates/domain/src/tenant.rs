@@ -23,8 +23,19 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// Its network identity, provisioned out of band.
     pub entity_hotkey: Option<NetworkIdentity>,
+    /// What it demands of its members.
+    pub demands: Demands,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What a tenant demands of its members.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Demands {
+    /// A second factor.
+    pub second_factor: bool,
+    /// Keys that are pinned to the tenant: no others reach it.
+    pub pinned_keys: bool,
 }
 
 /// Whether a tenant may act.

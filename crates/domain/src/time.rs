@@ -37,6 +37,11 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// RFC 3339 in UTC with milliseconds: `2026-06-29T00:00:00.000Z`.
+    pub fn to_rfc3339_millis(self) -> String {
+        self.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
     /// RFC 3339 in UTC without a fraction: `2026-06-29T00:00:00Z`.
     pub fn to_rfc3339_seconds(self) -> String {
         self.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::handle::Handle;
 use crate::id::UserId;
 use crate::name::Name;
 use crate::tenant::UnknownWord;
@@ -26,8 +27,14 @@ pub struct User {
     pub status: UserStatus,
     /// Whether it runs the platform. Only a user of the platform's directory can.
     pub operator: bool,
+    /// Its short name, unique within the directory. Only people of the platform have one.
+    pub handle: Option<Handle>,
     /// When it was made; for a sign-up, when it was confirmed.
     pub created_at: Timestamp,
+    /// When it last signed in, where that is kept: for people of the platform.
+    pub last_login_at: Option<Timestamp>,
+    /// When its profile was last changed.
+    pub updated_at: Timestamp,
 }
 
 /// Whether a user may sign in.
@@ -84,6 +91,15 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
+/// Whether the users of a directory have to confirm their addresses before they sign in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddressRule {
+    /// They have to.
+    Verified,
+    /// They may do so later.
+    Any,
+}
+
 /// What a right password tells about its user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignInDecision {
@@ -107,12 +123,18 @@ impl User {
         if is_last { Err(LastOperator) } else { Ok(()) }
     }
 
-    /// Whether the user may have a session now that its password was right.
-    pub fn may_sign_in(&self) -> SignInDecision {
-        match (self.status, self.email_verified_at) {
-            (UserStatus::Locked, _) => SignInDecision::Refused,
-            (UserStatus::Active, None) => SignInDecision::EmailNotVerified,
-            (UserStatus::Active, Some(_)) => SignInDecision::Allowed,
+    /// Whether keys that the user made can be used.
+    pub const fn may_use_keys(&self) -> bool {
+        matches!(self.status, UserStatus::Active)
+    }
+
+    /// Whether the user may have a session now that its password was right, in a directory whose rule
+    /// about addresses is this.
+    pub fn may_sign_in(&self, addresses: AddressRule) -> SignInDecision {
+        match (self.status, self.email_verified_at, addresses) {
+            (UserStatus::Locked, ..) => SignInDecision::Refused,
+            (UserStatus::Active, None, AddressRule::Verified) => SignInDecision::EmailNotVerified,
+            (UserStatus::Active, ..) => SignInDecision::Allowed,
         }
     }
 }

@@ -18,22 +18,81 @@ use keystead_service::{Error, FieldError};
 use percent_encoding::percent_decode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::error::Fault;
+use crate::error::{Fault, Rejection};
 
 /// The most bytes that the app API and the token endpoint read.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
+/// What a request's body is read as.
+pub(crate) trait Body: Sized {
+    /// What the handler gets.
+    type Parsed;
+
+    /// Reads it, at most `limit` bytes.
+    async fn read(
+        request: &HttpRequest,
+        payload: &mut Payload,
+        limit: usize,
+    ) -> Result<Self::Parsed, Rejection>;
+}
+
+/// No body is read, whatever is sent.
+impl Body for () {
+    type Parsed = ();
+
+    async fn read(_: &HttpRequest, _: &mut Payload, _: usize) -> Result<(), Rejection> {
+        Ok(())
+    }
+}
+
+/// A body of JSON that is parsed into a command.
+pub(crate) trait JsonBody: DeserializeOwned {
+    /// The command.
+    type Command;
+
+    /// What an empty body means, where one is allowed.
+    fn empty() -> Option<Self> {
+        None
+    }
+
+    /// Parses the fields, naming all that are wrong.
+    fn parse(self) -> Result<Self::Command, Error>;
+}
+
+impl<T: JsonBody> Body for T {
+    type Parsed = T::Command;
+
+    async fn read(
+        request: &HttpRequest,
+        payload: &mut Payload,
+        limit: usize,
+    ) -> Result<T::Command, Rejection> {
+        let is_json = media_type(request).is_some_and(|media| media == "application/json");
+        let bytes = bytes(request, payload, limit).await?;
+        let body = match T::empty() {
+            Some(empty) if bytes.is_empty() || (is_json && bytes.trim_ascii() == b"null") => empty,
+            _ if !is_json => return Err(Fault::MediaType { expected: "application/json" }.into()),
+            _ => json(&bytes)?,
+        };
+        Ok(body.parse()?)
+    }
+}
+
 /// Reads the whole body, refusing it as soon as it is known to be too large.
-pub(crate) async fn bytes(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Fault> {
-    let too_large = || Fault::TooLarge { limit: LIMIT };
+pub(crate) async fn bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limit: usize,
+) -> Result<Bytes, Fault> {
+    let too_large = || Fault::TooLarge { limit };
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > LIMIT) {
+    if announced.is_some_and(|length: usize| length > limit) {
         return Err(too_large());
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = next(payload).await {
         let chunk = chunk.map_err(|_| Fault::Malformed("The body ended early.".into()))?;
-        if body.len() + chunk.len() > LIMIT {
+        if body.len() + chunk.len() > limit {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);

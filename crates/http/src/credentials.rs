@@ -7,7 +7,9 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use base64::engine::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keystead_domain::Secret;
+use keystead_domain::api_key::{Brand, KeyText};
 use keystead_domain::audit::Origin;
+use keystead_domain::id::TenantId;
 use keystead_domain::session::UserAgent;
 use keystead_service::{Arrival, Engine, Meter};
 
@@ -69,6 +71,47 @@ pub(crate) fn bearer(request: &HttpRequest) -> Result<Secret<String>, Fault> {
         .filter(|token| !token.is_empty())
         .map(|token| Secret::new(token.to_owned()))
         .ok_or(Fault::NoCredential)
+}
+
+/// A header credential of a person or its script.
+pub(crate) enum PersonHeader {
+    /// There is none.
+    Absent,
+    /// `Authorization` is empty, or not Bearer.
+    NoToken,
+    /// An API key, in `X-Api-Key` or as a bearer token.
+    Key(Secret<String>),
+    /// A bearer token that is no API key.
+    Token(Secret<String>),
+}
+
+/// The credential that a person's script sends. Two are one too many.
+pub(crate) fn person(request: &HttpRequest, brand: &Brand) -> Result<PersonHeader, Fault> {
+    let (key, authorization) = (single(request, "X-Api-Key")?, single(request, AUTHORIZATION.as_str())?);
+    match (key, authorization) {
+        (Some(_), Some(_)) => {
+            Err(Fault::Malformed("A request uses one credential, and this one has two.".into()))
+        }
+        (Some(key), None) => Ok(PersonHeader::Key(Secret::new(key))),
+        (None, None) => Ok(PersonHeader::Absent),
+        (None, Some(value)) => {
+            let token = scheme(&value, "Bearer").filter(|token| !token.is_empty());
+            Ok(match token {
+                None => PersonHeader::NoToken,
+                Some(token) if KeyText::resembles(token, brand) => {
+                    PersonHeader::Key(Secret::new(token.to_owned()))
+                }
+                Some(token) => PersonHeader::Token(Secret::new(token.to_owned())),
+            })
+        }
+    }
+}
+
+/// The organization that the caller says it acts in.
+pub(crate) fn organization(request: &HttpRequest) -> Result<Option<TenantId>, Fault> {
+    let value = single(request, "X-Organization-Id")?;
+    let not_one = |_| Fault::Malformed("The header X-Organization-Id is no organization's id.".into());
+    value.map(|text| text.parse()).transpose().map_err(not_one)
 }
 
 /// The end user's session token; an empty one where there is none, which no session has.

@@ -3,6 +3,8 @@
 //! [`status`] is the table; `docs/http-status.md` explains it. Each surface has a renderer, chosen
 //! by the type that its handlers return.
 
+mod bearer;
+mod envelope;
 mod oauth;
 mod page;
 mod problem;
@@ -16,6 +18,8 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use keystead_domain::rate_limit::seconds_until;
 use keystead_service::{Code, Error, FieldError};
 
+pub(crate) use bearer::{BearerError, BearerErrorBody};
+pub(crate) use envelope::{Envelope, EnvelopeBody};
 pub(crate) use oauth::{OAuthError, OAuthErrorBody};
 pub(crate) use page::PageError;
 pub(crate) use problem::{Problem, ProblemBody};
@@ -37,6 +41,25 @@ pub(crate) enum Fault {
     Method { allow: String },
     /// No credential at all.
     NoCredential,
+}
+
+/// Why a request goes no further, before a surface has put it into its own words.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    Service(Error),
+    Request(Fault),
+}
+
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<Fault> for Rejection {
+    fn from(fault: Fault) -> Self {
+        Self::Request(fault)
+    }
 }
 
 impl Fault {
@@ -69,15 +92,24 @@ impl Fault {
 pub(crate) const fn status(code: Code) -> StatusCode {
     match code {
         Code::ValidationError | Code::InvalidCode => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::InvalidToken | Code::InvalidSession | Code::InvalidCredentials | Code::InvalidClient => {
-            StatusCode::UNAUTHORIZED
-        }
-        Code::InsufficientScope | Code::AppNotAllowed | Code::TenantSuspended | Code::EmailNotVerified => {
-            StatusCode::FORBIDDEN
-        }
+        Code::InvalidToken
+        | Code::InvalidSession
+        | Code::InvalidCredentials
+        | Code::InvalidClient
+        | Code::InvalidApiKey => StatusCode::UNAUTHORIZED,
+        Code::PlanLacks => StatusCode::PAYMENT_REQUIRED,
+        Code::InsufficientScope
+        | Code::AppNotAllowed
+        | Code::TenantSuspended
+        | Code::EmailNotVerified
+        | Code::NotAMember
+        | Code::RoleTooLow
+        | Code::NoScopesLeft
+        | Code::SecondFactorRequired
+        | Code::SessionRequired => StatusCode::FORBIDDEN,
         Code::NotFound | Code::InvalidLink => StatusCode::NOT_FOUND,
-        Code::Conflict => StatusCode::CONFLICT,
-        Code::InvalidScope | Code::UnauthorizedClient => StatusCode::BAD_REQUEST,
+        Code::Conflict | Code::AccountExists => StatusCode::CONFLICT,
+        Code::InvalidScope | Code::UnauthorizedClient | Code::TenantNotNamed => StatusCode::BAD_REQUEST,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,7 +1,9 @@
 //! Keystead over HTTP: one folder a surface, one file a noun. A surface parses the request, calls
 //! the service, and renders the answer in its own format; it decides nothing.
 
+mod account;
 mod app;
+mod bearer;
 mod body;
 mod credentials;
 mod error;
@@ -33,6 +35,8 @@ pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
         .configure(openapi::routes)
         .configure(oauth::routes)
         .configure(app::routes)
+        .configure(account::routes)
+        .configure(bearer::routes)
         .configure(pages::routes)
         .default_service(to(nothing_here));
 }
@@ -50,6 +54,12 @@ pub fn configure_admin(cfg: &mut ServiceConfig, engine: Data<Engine>, metrics: D
 async fn nothing_here(request: HttpRequest) -> HttpResponse {
     let problem = |problem: Problem| problem.error_response();
     limits::finish(&request, problem(Fault::NoSuchPath.into()), |error| Problem::from(error).error_response())
+}
+
+/// The deployment's engine, which the server puts beside every route.
+fn engine(request: &HttpRequest) -> Result<Data<Engine>> {
+    let engine = request.app_data::<Data<Engine>>().cloned();
+    engine.ok_or_else(|| Error::internal("a surface was mounted without an engine"))
 }
 
 /// Crosses over from the event loop to a thread where the service may block.

@@ -15,7 +15,7 @@ use keystead_domain::rate_limit::{Standing, seconds_until};
 use keystead_service::{Arrival, Engine, Error, Meter, rate_limits};
 
 use crate::credentials;
-use crate::error::{OAuthError, Problem};
+use crate::error::{BearerError, Envelope, OAuthError, Problem};
 
 /// Wraps a surface whose errors are problems.
 pub(crate) async fn problems(
@@ -31,6 +31,22 @@ pub(crate) async fn oauth(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     metered(request, next, |error| OAuthError::from(error).error_response()).await
+}
+
+/// Wraps the account API.
+pub(crate) async fn envelopes(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    metered(request, next, |error| Envelope::from(error).error_response()).await
+}
+
+/// Wraps the bearer API.
+pub(crate) async fn bearer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    metered(request, next, |error| BearerError::from(error).error_response()).await
 }
 
 async fn metered(

@@ -15,9 +15,9 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::error::{OAuthErrorBody, ProblemBody};
+use crate::error::{BearerErrorBody, EnvelopeBody, OAuthErrorBody, ProblemBody};
 use crate::resource::{Endpoint, allow};
-use crate::{app, oauth, ops};
+use crate::{account, app, bearer, oauth, ops};
 
 /// The names of the security schemes, as operations refer to them.
 pub(crate) const APP: &str = "app";
@@ -27,7 +27,9 @@ pub(crate) const SESSION: &str = "session";
 pub(crate) fn document() -> OpenApi {
     let mut components = ComponentsBuilder::new()
         .schema(ProblemBody::name(), ProblemBody::schema())
-        .schema(OAuthErrorBody::name(), OAuthErrorBody::schema());
+        .schema(OAuthErrorBody::name(), OAuthErrorBody::schema())
+        .schema(EnvelopeBody::name(), EnvelopeBody::schema())
+        .schema(BearerErrorBody::name(), BearerErrorBody::schema());
     for (name, scheme) in security_schemes() {
         components = components.security_scheme(name, scheme);
     }
@@ -35,6 +37,8 @@ pub(crate) fn document() -> OpenApi {
     let surfaces = [
         (oauth::endpoints(), OAuthErrorBody::name()),
         (app::endpoints(), ProblemBody::name()),
+        (account::endpoints(), EnvelopeBody::name()),
+        (bearer::endpoints(), BearerErrorBody::name()),
         (ops::health::endpoints(), ProblemBody::name()),
     ];
     for (endpoints, error) in surfaces {
@@ -56,17 +60,25 @@ pub(crate) fn document() -> OpenApi {
         .build()
 }
 
-fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
+fn security_schemes() -> [(&'static str, SecurityScheme); 6] {
     let app = OAuth2::with_description(
         [Flow::ClientCredentials(ClientCredentials::new("/oauth/token", Scopes::new()))],
         "An app's access token, from its client credentials",
     );
     let session =
         ApiKeyValue::with_description("X-Session-Token", "The session of one of the app's end users");
+    let cookie = ApiKeyValue::with_description(
+        "keystead_session",
+        "The session of a person; its name begins with `__Host-` on https",
+    );
+    let key = ApiKeyValue::with_description("X-Api-Key", "An API key of a person");
     [
         (APP, SecurityScheme::OAuth2(app)),
         (SESSION, SecurityScheme::ApiKey(ApiKey::Header(session))),
         ("client", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic))),
+        ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie))),
+        ("api_key", SecurityScheme::ApiKey(ApiKey::Header(key))),
+        ("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))),
     ]
 }
 
@@ -146,8 +158,14 @@ mod tests {
     #[test]
     fn no_two_schemas_share_a_name() {
         let mut seen: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
-        for endpoint in [oauth::endpoints(), app::endpoints(), ops::health::endpoints()].into_iter().flatten()
-        {
+        let all = [
+            oauth::endpoints(),
+            app::endpoints(),
+            account::endpoints(),
+            bearer::endpoints(),
+            ops::health::endpoints(),
+        ];
+        for endpoint in all.into_iter().flatten() {
             for (name, schema) in endpoint.schemas {
                 let schema = serde_json::to_string(&schema).unwrap();
                 assert_eq!(*seen.entry(name.clone()).or_insert_with(|| schema.clone()), schema, "{name}");

@@ -8,11 +8,14 @@ use actix_web::HttpRequest;
 use actix_web::http::header::ORIGIN;
 
 /// Whether a request that changes something may go on: not if it comes from the page of another
-/// origin than `public_url`'s, `null` (a page that has none) included.
-pub(crate) fn is_ours(request: &HttpRequest, public_url: &str) -> bool {
+/// origin than `public_url`'s and those that are `trusted`, `null` (a page that has none) included.
+pub(crate) fn is_ours(request: &HttpRequest, public_url: &str, trusted: &[String]) -> bool {
     let mut origins = request.headers().get_all(ORIGIN);
     match (origins.next(), origins.next()) {
-        (Some(origin), None) => origin.as_bytes() == of(public_url).as_bytes(),
+        (Some(origin), None) => {
+            let is = |known: &str| origin.as_bytes() == known.as_bytes();
+            is(&of(public_url)) || trusted.iter().any(|known| is(known))
+        }
         (Some(_), Some(_)) => false,
         (None, _) => {
             !request.headers().get_all("sec-fetch-site").any(|site| site.as_bytes() == b"cross-site")
@@ -52,8 +55,9 @@ mod tests {
     fn a_page_of_another_origin_is_told_apart() {
         let ours = |headers: &[(&'static str, &'static str)]| {
             let request = headers.iter().fold(TestRequest::default(), |r, &header| r.append_header(header));
-            is_ours(&request.to_http_request(), "https://id.test/auth")
+            is_ours(&request.to_http_request(), "https://id.test/auth", &["https://app.test".to_owned()])
         };
+        assert!(ours(&[("origin", "https://app.test"), ("sec-fetch-site", "cross-site")]), "trusted");
         assert!(ours(&[]), "no browser");
         assert!(ours(&[("origin", "https://id.test"), ("sec-fetch-site", "same-origin")]));
         assert!(ours(&[("sec-fetch-site", "none")]));

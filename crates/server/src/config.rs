@@ -17,6 +17,7 @@ mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use keystead_domain::api_key::Brand;
 use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
 use keystead_domain::rate_limit::Quota;
@@ -32,8 +33,8 @@ use self::sources::Reader;
 use self::url::is_loopback;
 pub(crate) use self::url::{host_name, without_password};
 use self::values::{
-    ADDRESS, DATABASE, HEADER, LINE, MAIL, MAILBOX, PATH, PREFIX, QUOTA, RANGES, RATIO, Rule, SWITCH, URL,
-    Value, one_of, whole_number,
+    ADDRESS, BRAND, DATABASE, HEADER, LINE, MAIL, MAILBOX, ORIGINS, Origin, PATH, PREFIX, QUOTA, RANGES,
+    RATIO, Rule, SWITCH, URL, Value, one_of, whole_number,
 };
 
 settings! {
@@ -100,6 +101,9 @@ settings! {
 
                 /// What the token of a new session starts with
                 session: String = "sess_", PREFIX;
+
+                /// What an API key starts with, before `_live_` or `_test_`
+                api_key: Brand = "ks", BRAND;
             }
         }
 
@@ -134,9 +138,56 @@ settings! {
             queue: usize = 32, whole_number!(1..=100_000);
         }
 
+        section account: Account {
+            /// What people know this deployment by, in mails and authenticator apps
+            product_name: String = "Keystead", LINE;
+
+            /// Whether people of the platform have to confirm their e-mail addresses before they sign in
+            require_verified_email: bool = false, SWITCH;
+
+            /// Origins of pages, such as `https://app.example.com`, that may use the account API with a
+            /// person's cookie, beside `public_url`'s own
+            trusted_origins: Vec<Origin> = "", ORIGINS;
+        }
+
+        section plan: Plans {
+            section free: Free {
+                /// Whether the plan `free` opens the bearer API
+                api_access: bool = false, SWITCH;
+
+                /// Requests of one API key of a tenant on the plan `free`, at once
+                burst: Quota = "10/10s", QUOTA;
+
+                /// Requests of one API key of a tenant on the plan `free`, over a longer time
+                sustained: Quota = "300/1m", QUOTA;
+            }
+
+            section studio: Studio {
+                /// Whether the plan `studio` opens the bearer API
+                api_access: bool = true, SWITCH;
+
+                /// Requests of one API key of a tenant on the plan `studio`, at once
+                burst: Quota = "30/10s", QUOTA;
+
+                /// Requests of one API key of a tenant on the plan `studio`, over a longer time
+                sustained: Quota = "600/1m", QUOTA;
+            }
+
+            section agency: Agency {
+                /// Whether the plan `agency` opens the bearer API
+                api_access: bool = true, SWITCH;
+
+                /// Requests of one API key of a tenant on the plan `agency`, at once
+                burst: Quota = "60/10s", QUOTA;
+
+                /// Requests of one API key of a tenant on the plan `agency`, over a longer time
+                sustained: Quota = "1200/1m", QUOTA;
+            }
+        }
+
         section cache: Cache {
             /// Verified credentials that are remembered, so that they need not be looked up again: this
-            /// many access tokens, sessions and client credentials each; 0 remembers none
+            /// many access tokens, sessions, API keys and client credentials each; 0 remembers none
             max_entries: usize = 100_000, whole_number!(0..=100_000_000);
         }
 
@@ -167,6 +218,16 @@ settings! {
 
             /// New codes asked for one e-mail address of a tenant, and by one end user's IP address
             resend: Quota = "10/1m", QUOTA;
+
+            /// Requests with sessions of one person of the platform
+            session: Quota = "600/1m", QUOTA;
+
+            /// Requests with one API key at once, of a person whose tenants have no plan that says otherwise
+            key_burst: Quota = "10/10s", QUOTA;
+
+            /// Requests with one API key over a longer time, of a person whose tenants have no plan that
+            /// says otherwise
+            key_sustained: Quota = "300/1m", QUOTA;
 
             /// Failed sign-ins and codes of one e-mail address before each further one delays the next
             free_failures: u32 = 5, whole_number!(1..=100);
@@ -348,7 +409,7 @@ mod tests {
         let environment = [("KEYSTEAD_TOKENS__PREFIXES__CLIENT_SECRET", "b_")];
         let tokens = load(file, &environment, &[("tokens.prefixes.session", "c_")]).unwrap().config.tokens;
         assert_eq!(tokens.session_idle_seconds, 512);
-        let Prefixes { client_id, client_secret, session } = tokens.prefixes;
+        let Prefixes { client_id, client_secret, session, .. } = tokens.prefixes;
         assert_eq!([client_id, client_secret, session], ["a_", "b_", "c_"]);
     }
 

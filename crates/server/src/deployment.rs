@@ -13,9 +13,11 @@ use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::Argon2Cost;
 use keystead_domain::network::ClientAddress;
 use keystead_domain::password::PasswordPolicy;
+use keystead_domain::plan::{Plan, Plans};
 use keystead_domain::rate_limit::Quotas;
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::slowdown::Slowdown;
+use keystead_domain::user::AddressRule;
 use keystead_service::file_outbox::FileOutbox;
 use keystead_service::outbox::Transport;
 use keystead_service::rate_limits::RateLimits;
@@ -152,6 +154,7 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             client_id: tokens.prefixes.client_id.clone(),
             client_secret: tokens.prefixes.client_secret.clone(),
             session: tokens.prefixes.session.clone(),
+            api_key: tokens.prefixes.api_key.clone(),
         },
         password_policy: password_policy(password),
         password_cost: Argon2Cost::new(password.memory_kib, password.iterations, password.parallelism)
@@ -162,6 +165,16 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             .default_plan
             .parse()
             .map_err(|error: keystead_domain::tenant::UnknownPlan| impossible("default_plan", &error))?,
+        plans: plans(&config.plan)?,
+        scopes: Arc::default(),
+        people_addresses: match config.account.require_verified_email {
+            true => AddressRule::Verified,
+            false => AddressRule::Any,
+        },
+        trusted_origins: config.account.trusted_origins.iter().map(ToString::to_string).collect(),
+        product: config.account.product_name.parse().map_err(
+            |error: keystead_domain::name::InvalidName| impossible("account.product_name", &error),
+        )?,
         rate_limits: rate_limits(&config.rate_limits),
         audit_retention: match config.audit.retention_days {
             0 => None,
@@ -173,6 +186,20 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
         },
         remembered: config.cache.max_entries,
     })
+}
+
+fn plans(config: &config::Plans) -> Result<Plans, Failure> {
+    let config::Plans { free, studio, agency } = config;
+    let plans = [
+        ("free", free.api_access, free.burst, free.sustained),
+        ("studio", studio.api_access, studio.burst, studio.sustained),
+        ("agency", agency.api_access, agency.burst, agency.sustained),
+    ];
+    let plan = |(name, api_access, burst, sustained): (&str, _, _, _)| {
+        let name = name.parse().map_err(|error| Failure::new(format!("plan.{name}: {error}")))?;
+        Ok(Plan { name, api_access, burst, sustained })
+    };
+    Ok(Plans::new(plans.into_iter().map(plan).collect::<Result<_, Failure>>()?))
 }
 
 fn password_policy(password: &config::Password) -> PasswordPolicy {
@@ -190,6 +217,9 @@ fn rate_limits(limits: &config::RateLimits) -> Option<RateLimits> {
         sign_up: limits.sign_up,
         code: limits.code,
         resend: limits.resend,
+        session: limits.session,
+        key_burst: limits.key_burst,
+        key_sustained: limits.key_sustained,
     };
     limits.enabled.then_some(RateLimits { quotas, slowdown: Slowdown { free: limits.free_failures } })
 }

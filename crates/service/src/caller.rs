@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use keystead_domain::Owner;
 use keystead_domain::audit::{Actor, Origin};
+use keystead_domain::id::TenantId;
 use keystead_domain::policy::{
-    Action, AppPrincipal, Denied, PlatformAction, PlatformScope, Principal, TenantScope,
+    Action, AppPrincipal, Denied, PersonPrincipal, PlatformAction, PlatformScope, Principal, TenantScope,
 };
 
 use crate::{Arrival, Meter};
@@ -41,8 +42,19 @@ impl Caller {
     }
 
     /// Somebody who has proved nothing.
-    pub fn visitor(origin: Origin) -> Self {
-        Self::new(Principal::Visitor, origin)
+    pub fn visitor(arrival: Arrival) -> Self {
+        Self::by_itself(Principal::Visitor, arrival)
+    }
+
+    /// A person who was authenticated by what arrived.
+    pub(crate) fn person(person: Arc<PersonPrincipal>, arrival: Arrival) -> Self {
+        Self::by_itself(Principal::Person(person), arrival)
+    }
+
+    /// Somebody whom no app speaks for: what counts is where the request itself came from.
+    fn by_itself(principal: Principal, arrival: Arrival) -> Self {
+        let Arrival { origin, meter, .. } = arrival;
+        Self { principal, end_user_ip: origin.ip, origin, meter }
     }
 
     /// The server's own background work.
@@ -56,9 +68,35 @@ impl Caller {
             Principal::App(app) => Ok(app),
             Principal::Host
             | Principal::System
+            | Principal::Person(_)
             | Principal::Visitor
             | Principal::LinkHolder(_)
             | Principal::AddressHolder(_) => Err(Denied::Forbidden),
+        }
+    }
+
+    /// The person that calls.
+    pub fn as_person(&self) -> Result<&PersonPrincipal, Denied> {
+        match &self.principal {
+            Principal::Person(person) => Ok(person),
+            Principal::Host
+            | Principal::System
+            | Principal::App(_)
+            | Principal::Visitor
+            | Principal::LinkHolder(_)
+            | Principal::AddressHolder(_) => Err(Denied::Forbidden),
+        }
+    }
+
+    /// The directory whose users the caller signs up and in: an app those of its owner, somebody by itself
+    /// the platform's.
+    pub(crate) fn directory(&self) -> Result<Owner, Denied> {
+        match &self.principal {
+            Principal::App(app) => Ok(app.owner()),
+            Principal::Person(_) | Principal::Visitor => Ok(Owner::Platform),
+            Principal::Host | Principal::System | Principal::LinkHolder(_) | Principal::AddressHolder(_) => {
+                Err(Denied::Forbidden)
+            }
         }
     }
 
@@ -70,6 +108,11 @@ impl Caller {
     /// Opens what belongs to no owner for `action`.
     pub fn allow_platform(&self, action: PlatformAction) -> Result<PlatformScope, Denied> {
         self.principal.allow_platform(action)
+    }
+
+    /// Opens the rows of a tenant that the caller is making.
+    pub(crate) fn found(&self, new: TenantId) -> Result<(PlatformScope, TenantScope), Denied> {
+        self.principal.found(new)
     }
 
     pub(crate) fn actor(&self) -> Actor {

@@ -10,19 +10,24 @@ use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
 use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
+use keystead_domain::api_key::Brand;
 use keystead_domain::app::ClientId;
-use keystead_domain::id::ProcessId;
+use keystead_domain::id::{ProcessId, ProjectId, TenantId};
 use keystead_domain::name::Name;
 use keystead_domain::network::ClientAddress;
+use keystead_domain::oauth::ScopeCatalogue;
 use keystead_domain::password::PasswordPolicy;
+use keystead_domain::plan::Plans;
 use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::{PlanName, TenantStatus};
+use keystead_domain::user::AddressRule;
 use keystead_domain::{Env, Owner};
 use keystead_storage::{Feed, Store, StoreError, Trail, UniqueKey, deployment, tenants};
 
 use crate::access::VerifiedApp;
 use crate::memory::Memory;
+use crate::people::{KeyUses, VerifiedPerson};
 use crate::rate_limits::{RateLimits, Windows};
 use crate::sessions::LiveSession;
 use crate::signing_keys::Keys;
@@ -50,6 +55,16 @@ pub struct Settings {
     pub hashing_queue: usize,
     /// The plan of a tenant that is made without one.
     pub default_plan: PlanName,
+    /// The plans that there are.
+    pub plans: Plans,
+    /// The scopes that keys and tokens of people can carry.
+    pub scopes: Arc<ScopeCatalogue>,
+    /// The origins of pages, beside our own, that may send what changes something with a person's cookie.
+    pub trusted_origins: Vec<String>,
+    /// What people of the platform know it by.
+    pub product: Name,
+    /// Whether people of the platform have to confirm their addresses before they sign in.
+    pub people_addresses: AddressRule,
     /// How often somebody may ask; nothing to let everybody ask as often as they like.
     pub rate_limits: Option<RateLimits>,
     /// After how long the events of a sealed range are removed; nothing to keep them.
@@ -65,6 +80,14 @@ impl Settings {
     pub(crate) const fn longest_token_lifetime(&self) -> Duration {
         self.app_token_lifetime
     }
+
+    /// Whether the users of `directory` have to confirm their addresses before they sign in.
+    pub(crate) const fn address_rule(&self, directory: Owner) -> AddressRule {
+        match directory {
+            Owner::Platform => self.people_addresses,
+            Owner::Tenant(_) => AddressRule::Verified,
+        }
+    }
 }
 
 /// What each kind of secret begins with, so that a deployment's secrets carry its own brand.
@@ -76,6 +99,8 @@ pub struct Prefixes {
     pub client_secret: String,
     /// Session tokens.
     pub session: String,
+    /// API keys.
+    pub api_key: Brand,
 }
 
 /// A running Keystead, without any surface.
@@ -95,6 +120,10 @@ pub struct Engine {
     pub(crate) clients: Memory<ClientId, KnownClient>,
     /// By the SHA-256 of a session token.
     pub(crate) sessions: Memory<[u8; 32], LiveSession>,
+    /// By the SHA-256 of a session token or of an API key.
+    pub(crate) people: Memory<[u8; 32], VerifiedPerson>,
+    pub(crate) project_ids: Memory<TenantId, Vec<ProjectId>>,
+    pub(crate) key_uses: KeyUses,
 }
 
 /// Why an engine does not start.
@@ -163,7 +192,8 @@ impl Engine {
         let forms = FormKey::new(&root_key);
         let (work, windows) = (Bell::default(), Windows::default());
         let max = settings.remembered;
-        let (apps, clients, sessions) = (Memory::new(max), Memory::new(max), Memory::new(max));
+        let (apps, clients) = (Memory::new(max), Memory::new(max));
+        let (sessions, people, project_ids) = (Memory::new(max), Memory::new(max), Memory::new(max));
         Ok(Self {
             store,
             env,
@@ -178,6 +208,9 @@ impl Engine {
             apps,
             clients,
             sessions,
+            people,
+            project_ids,
+            key_uses: KeyUses::default(),
         })
     }
 
@@ -195,10 +228,18 @@ impl Engine {
     /// What the people of a directory know their product by; nothing where there is no such tenant, or
     /// it is suspended: whatever they would be mailed, they could do nothing with it.
     pub(crate) fn product(&self, directory: Owner) -> Result<Option<Name>, StoreError> {
-        let Some(id) = directory.tenant() else { return Ok(None) };
+        let Some(id) = directory.tenant() else { return Ok(Some(self.settings.product.clone())) };
         let scope = background()?;
         let tenant = self.store.read(|tx| tenants::find(&mut tx.platform(&scope), id))?;
         Ok(tenant.filter(|tenant| tenant.status == TenantStatus::Active).map(|tenant| tenant.name))
+    }
+
+    /// What the users whom the caller signs up and in know their product by.
+    pub(crate) fn product_of(&self, caller: &Caller) -> crate::Result<Name> {
+        match caller.directory()? {
+            Owner::Platform => Ok(self.settings.product.clone()),
+            Owner::Tenant(_) => Ok(caller.app()?.product().clone()),
+        }
     }
 
     /// Whether the database answers.

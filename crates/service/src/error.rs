@@ -18,6 +18,7 @@ pub struct Error {
     public: Cow<'static, str>,
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
+    denied: Option<Denied>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -73,6 +74,8 @@ codes! {
     /// At login: the address, the password or the code of the second factor is wrong, or the user is
     /// locked; which, is not told. Elsewhere: the current password is wrong.
     InvalidCredentials = "invalid_credentials": "The e-mail address or the password is wrong.";
+    /// No API key, or one that is malformed, unknown, expired, revoked or of a locked user; which, is not told.
+    InvalidApiKey = "invalid_api_key": "The API key is missing, invalid or expired.";
     /// The access token lacks the scope `api`, or the app may no longer have it.
     InsufficientScope = "insufficient_scope": "The access token lacks the scope that this needs.";
     /// The app is not a first-party app of a tenant, so it may not handle end users.
@@ -82,10 +85,27 @@ codes! {
     /// At login: the password was right, of a user or of the newest sign-up, but the address is not
     /// confirmed.
     EmailNotVerified = "email_not_verified": "The e-mail address has not been verified.";
+    /// The organization is not one that the caller is a member of or that its API key reaches, whether or not it
+    /// exists.
+    NotAMember = "not_a_member": "There is no such organization among yours.";
+    /// The caller's role in the organization is too low.
+    RoleTooLow = "role_too_low": "This needs a higher role in the organization.";
+    /// Nothing of what the API key carries is left after the role of its holder.
+    NoScopesLeft = "no_scopes_left": "The role of this key's holder leaves none of the key's scopes.";
+    /// The organization demands a second factor that its member does not have.
+    SecondFactorRequired = "second_factor_required": "The organization requires a second factor. Enable one first.";
+    /// It takes a session, not an API key or an access token.
+    SessionRequired = "session_required": "This takes a signed-in session; API keys and access tokens may not.";
+    /// The organization's plan does not open this.
+    PlanLacks = "plan_lacks": "The plan of the organization does not include this.";
+    /// The caller is a member of several organizations, or of none, and did not say which one is meant.
+    TenantNotNamed = "tenant_not_named": "Say which organization is meant, in the header X-Organization-Id.";
     /// There is no such thing, or it is another's.
     NotFound = "not_found": "There is no such thing.";
     /// Something with this name exists, or it is decided already, or its address got all its mails for now.
     Conflict = "conflict": "This is taken.";
+    /// A user of the platform has this address, or had it so lately that it can go back to it.
+    AccountExists = "account_exists": "An account with this address exists.";
     /// A one-time link is wrong, expired or spent; which, is not told.
     InvalidLink = "invalid_link": "The link is wrong, or no longer good.";
     /// No client credentials, or wrong ones, or of a disabled app; which, is not told.
@@ -110,6 +130,7 @@ impl Error {
             public: Cow::Borrowed(code.public()),
             fields: Vec::new(),
             retry_after: None,
+            denied: None,
             source: None,
         }
     }
@@ -165,6 +186,11 @@ impl Error {
         &self.public
     }
 
+    /// What the gate said, where it was the gate: the scope, the role or the feature that is missing.
+    pub const fn denied(&self) -> Option<Denied> {
+        self.denied
+    }
+
     /// What is wrong with which field.
     pub fn fields(&self) -> &[FieldError] {
         &self.fields
@@ -208,13 +234,28 @@ impl From<HashingError> for Error {
 
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
-        match denied {
+        let error = match denied {
             Denied::TenantSuspended => Self::of(Code::TenantSuspended),
             Denied::MissingScope(scope) => Self::of(Code::InsufficientScope)
-                .saying(format!("This needs an access token with the scope {scope}.")),
+                .saying(format!("This needs a credential with the scope {scope}.")),
             Denied::NotFirstParty => Self::of(Code::AppNotAllowed)
                 .saying("Only a first-party app of a tenant may handle its end users."),
             Denied::Forbidden => Self::of(Code::AppNotAllowed),
-        }
+            Denied::NotAMember => Self::of(Code::NotAMember),
+            Denied::PinnedElsewhere => Self::of(Code::NotAMember)
+                .saying("The API key belongs to one organization and reaches nothing else."),
+            Denied::KeyBarred => {
+                Self::of(Code::NotAMember).saying("The organization does not let this API key in.")
+            }
+            Denied::RoleTooLow { needed } => {
+                Self::of(Code::RoleTooLow).saying(format!("This needs the role {needed} or a higher one."))
+            }
+            Denied::NoScopesLeft => Self::of(Code::NoScopesLeft),
+            Denied::SecondFactorRequired => Self::of(Code::SecondFactorRequired),
+            Denied::SessionRequired => Self::of(Code::SessionRequired),
+            Denied::PlanLacks(_) => Self::of(Code::PlanLacks),
+            Denied::TenantNotNamed => Self::of(Code::TenantNotNamed),
+        };
+        Self { denied: Some(denied), ..error }
     }
 }

@@ -31,7 +31,7 @@ pub fn enroll(
     signed_in: &SignedIn,
     proof: Reauthentication,
 ) -> Result<Enrolment> {
-    let (user, product) = (signed_in.user(), caller.app()?.product());
+    let (user, product) = (signed_in.user(), engine.product_of(caller)?);
     let now = engine.env.now();
     let event = engine.event(caller, user.directory, AuditAction::TotpEnabled, now);
     let proven = prove_password(engine, caller, signed_in, &proof.password, &event)?;
@@ -49,7 +49,7 @@ pub fn enroll(
     })?;
     outcome.into_result()?;
     let base32 = secret.to_base32();
-    let url = otpauth_url(product, &user.email, base32.expose());
+    let url = otpauth_url(&product, &user.email, base32.expose());
     Ok(Enrolment { secret: base32, otpauth_url: Secret::new(url) })
 }
 

@@ -31,7 +31,7 @@ use crate::{Caller, Code, Engine, Error, Result};
 /// Asks for a code to set a new password with. Whether one is mailed is decided later, so that the
 /// answer and its time are the same for every address.
 pub fn request_reset(engine: &Engine, caller: &Caller, email: Email) -> Result<()> {
-    let owner = caller.app()?.owner();
+    let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     engine.count_for(caller, Limit::Resend, owner, &email)?;
@@ -84,8 +84,7 @@ pub fn confirm_reset(
     code: Option<TypedCode>,
     new_password: Secret<String>,
 ) -> Result<User> {
-    let app = caller.app()?;
-    let (owner, product) = (app.owner(), app.product().clone());
+    let (owner, product) = (caller.directory()?, engine.product_of(caller)?);
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     engine.count_for(caller, Limit::Code, owner, &email)?;
@@ -169,7 +168,7 @@ pub fn change(
     current: &Password,
     new_password: Secret<String>,
 ) -> Result<()> {
-    let (user, product) = (signed_in.user(), caller.app()?.product().clone());
+    let (user, product) = (signed_in.user(), engine.product_of(caller)?);
     let now = engine.env.now();
     let name = user.name.as_ref().map_or("", Name::as_str);
     let known = [user.email.as_str(), user.email.key(), name, product.as_str()];

@@ -29,7 +29,7 @@ pub fn change(
     proof: Reauthentication,
     change: ProfileChange,
 ) -> Result<User> {
-    let (user, product, now) = (signed_in.user(), caller.app()?.product(), engine.env.now());
+    let (user, product, now) = (signed_in.user(), engine.product_of(caller)?, engine.env.now());
     let wanted = change.email.filter(|email| *email != user.email);
     if let Some(email) = &wanted {
         engine.count_for(caller, Limit::Resend, user.directory, email)?;
@@ -39,7 +39,7 @@ pub fn change(
     let tried = if wanted.is_some() { &asking } else { &renaming };
     let proven = prove_password(engine, caller, signed_in, &proof.password, tried)?;
     let asked = wanted
-        .map(|email| address_changes::draft(engine, proven.scope, product, user, email, now))
+        .map(|email| address_changes::draft(engine, proven.scope, &product, user, email, now))
         .transpose()?;
     let [renaming, asking] = [renaming, asking].map(|event| event.by(Actor::User(user.id)).on(user.id));
     let changed = match &change.name {
@@ -61,7 +61,7 @@ pub fn change(
             proven.attempt.give_back(&mut tenant)?;
         }
         let Some(name) = &change.name else { return Ok(Outcome::Done(true)) };
-        let found = users::rename(&mut tenant, signed_in.user().id, name.as_ref())?;
+        let found = users::rename(&mut tenant, signed_in.user().id, name.as_ref(), now)?;
         if found {
             audit::insert(&mut tenant, &renaming)?;
         }

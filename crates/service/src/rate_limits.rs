@@ -68,17 +68,24 @@ impl Engine {
     /// does not count for the others: whoever asks too often from one place takes nothing from
     /// those who are elsewhere.
     pub(crate) fn count(&self, meter: &Meter, counted: &[(Limit, Subject<'_>)]) -> Result<()> {
+        counted.iter().try_for_each(|(limit, subject)| self.count_up_to(meter, *limit, *subject, None))
+    }
+
+    /// Counts a request by one thing, up to this quota where it has one of its own.
+    pub(crate) fn count_up_to(
+        &self,
+        meter: &Meter,
+        limit: Limit,
+        subject: Subject<'_>,
+        quota: Option<Quota>,
+    ) -> Result<()> {
         let Some(limits) = &self.settings.rate_limits else { return Ok(()) };
         let now = self.env.now();
-        for (limit, subject) in counted {
-            let (left, window) = self.windows.take(*limit, subject, limits.quotas.of(*limit), now);
-            let standing = window.standing(policy(*limit, subject), now);
-            meter.note(standing);
-            if !left {
-                return Err(Error::limited(standing.reset));
-            }
-        }
-        Ok(())
+        let quota = quota.unwrap_or_else(|| limits.quotas.of(limit));
+        let (left, window) = self.windows.take(limit, &subject, quota, now);
+        let standing = window.standing(policy(limit, &subject), now);
+        meter.note(standing);
+        if left { Ok(()) } else { Err(Error::limited(standing.reset)) }
     }
 
     /// The refusal of a try that has to wait.

@@ -36,6 +36,15 @@ pub(crate) struct LiveSession {
 }
 
 impl SignedIn {
+    pub(crate) fn new(session: Session, user: User, mfa_enabled: bool) -> Self {
+        Self(Arc::new(LiveSession { session, user, mfa_enabled }))
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+
     /// Whether signing in takes a second factor.
     pub fn mfa_enabled(&self) -> bool {
         self.0.mfa_enabled
@@ -57,14 +66,15 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
     if let Some(recalled) = recall(engine, caller, token) {
         return Ok(recalled);
     }
-    let scope = caller.allow(Action::HandleEndUsers, caller.app()?.owner())?;
+    let scope = caller.allow(Action::HandleEndUsers, caller.directory()?)?;
     let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
+    let addresses = engine.settings.address_rule(scope.owner());
     let since = engine.store.generations().current();
     let found = engine.store.look_up(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
     let FoundSession { mut session, user, mfa_enabled } = found
         .filter(|found| {
             found.session.is_live(engine.settings.session_lifetime, now)
-                && found.user.may_sign_in() == SignInDecision::Allowed
+                && found.user.may_sign_in(addresses) == SignInDecision::Allowed
         })
         .ok_or_else(|| Error::of(Code::InvalidSession))?;
     if session.needs_touch(now) {
@@ -81,7 +91,7 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
 /// The session with this token, if it was presented a moment ago and still stands: as
 /// [`authenticate`] finds it. Does not block.
 pub fn recall(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Option<SignedIn> {
-    let scope = caller.allow(Action::HandleEndUsers, caller.app().ok()?.owner()).ok()?;
+    let scope = caller.allow(Action::HandleEndUsers, caller.directory().ok()?).ok()?;
     let live =
         engine.sessions.recall(engine.store.generations(), TokenDigest::of(token.expose()).as_bytes())?;
     let (now, session) = (engine.env.now(), &live.session);
@@ -173,6 +183,7 @@ impl UnclaimedSession {
             ends_at: self.ends_at,
             ip: self.origin.ip,
             user_agent: self.origin.user_agent,
+            active_tenant: None,
         }
     }
 }

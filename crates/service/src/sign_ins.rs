@@ -39,13 +39,14 @@ pub enum SignIn {
 /// check, the same writes. That the address has to be verified first is told only to whoever knows the
 /// password, of the user or of its newest sign-up.
 pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<SignIn> {
-    let owner = caller.app()?.owner();
+    let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     let PasswordSignIn { email, password, second_factor } = typed;
     engine.count_for(caller, Limit::SignIn, owner, &email)?;
     let attempt = engine.take_try(caller, scope, &email, now)?;
     let factor = engine.factor_check(now);
+    let addresses = engine.settings.address_rule(owner);
 
     let (found, newest_sign_up) = engine.store.read(|tx| {
         let mut tenant = tx.tenant(&scope);
@@ -67,7 +68,7 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
     };
     let decision = match (verdict, &user) {
         (Verdict::Wrong, _) => SignInDecision::Refused,
-        (Verdict::Right { .. }, Some(user)) => user.may_sign_in(),
+        (Verdict::Right { .. }, Some(user)) => user.may_sign_in(addresses),
         (Verdict::Right { .. }, None) => SignInDecision::EmailNotVerified,
     };
     let event = engine.event(caller, owner, AuditAction::SignIn, now);
@@ -105,7 +106,7 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
         let mut tenant = tx.tenant(&scope);
         // The user may have been locked, or given another password, while this one was checked.
         let still = users::find_by_email(&mut tenant, &email)?.filter(|(found, hash)| {
-            found.id == user.id && found.may_sign_in() == decision && hash.as_ref() == Some(&stored)
+            found.id == user.id && found.may_sign_in(addresses) == decision && hash.as_ref() == Some(&stored)
         });
         let Some((user, _)) = still else {
             attempt.failed(&mut tenant, now)?;

@@ -53,8 +53,7 @@ pub struct PendingSignUp {
 /// one that had it: then the registration is stored all the same, its code goes to nobody, and the
 /// mail to the address says why.
 pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<PendingSignUp> {
-    let app = caller.app()?;
-    let (owner, product) = (app.owner(), app.product().clone());
+    let (owner, product) = (caller.directory()?, engine.product_of(caller)?);
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let SignUp { email, password, name } = typed;
     engine.count_for(caller, Limit::SignUp, owner, &email)?;
@@ -118,7 +117,7 @@ pub fn verify_email(
     email: Email,
     code: Option<TypedCode>,
 ) -> Result<(User, NewSession)> {
-    let owner = caller.app()?.owner();
+    let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     engine.count_for(caller, Limit::Code, owner, &email)?;
@@ -166,7 +165,10 @@ pub fn verify_email(
             name: registration.name,
             status: UserStatus::Active,
             operator: false,
+            handle: None,
             created_at: now,
+            last_login_at: None,
+            updated_at: now,
         };
         users::insert(&mut tenant, &user, Some(&registration.password))?;
         sessions::insert(&mut tenant, &session.of(user.id), &digest)?;
@@ -194,7 +196,7 @@ enum Confirmation {
 /// Asks for a new code. Whether one is mailed is decided later, so that the answer and its time
 /// are the same for every address.
 pub fn resend_code(engine: &Engine, caller: &Caller, email: Email) -> Result<()> {
-    let owner = caller.app()?.owner();
+    let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     engine.count_for(caller, Limit::Resend, owner, &email)?;

@@ -5,7 +5,7 @@ use keystead_domain::id::TenantId;
 use keystead_domain::name::Name;
 use keystead_domain::policy::{Action, PlatformAction};
 use keystead_domain::slug::Slug;
-use keystead_domain::tenant::{NetworkIdentity, PlanName, Tenant, TenantStatus};
+use keystead_domain::tenant::{Demands, NetworkIdentity, PlanName, Tenant, TenantStatus};
 use keystead_domain::{Owner, Timestamp};
 use keystead_storage::{PlatformTx, StoreError, UniqueKey, audit, tenants};
 
@@ -75,6 +75,7 @@ pub(crate) fn candidates(
             plan: plan.clone(),
             status: TenantStatus::Active,
             entity_hotkey: new.entity_hotkey.clone(),
+            demands: Demands::default(),
             created_at: now,
         }
     })

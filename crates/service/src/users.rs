@@ -1,6 +1,7 @@
 //! Making, finding and locking users, by operators.
 
 use keystead_domain::audit::AuditAction;
+use keystead_domain::handle::Handle;
 use keystead_domain::id::UserId;
 use keystead_domain::name::Name;
 use keystead_domain::password::Password;
@@ -54,23 +55,28 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewUser) -> Result<User> {
         name: new.name,
         status: UserStatus::Active,
         operator: new.operator,
+        handle: None,
         created_at: now,
+        last_login_at: None,
+        updated_at: now,
     };
     let event = engine.event(caller, new.directory, AuditAction::UserCreated, now).on(user.id);
-    let row = user.clone();
-    let made = engine.store.write(move |tx| {
-        let mut tenant = tx.tenant(&scope);
-        if former_addresses::is_kept(&mut tenant, &row.email, None, now)? {
-            return Ok(false);
-        }
-        users::insert(&mut tenant, &row, Some(&hash))?;
-        registrations::remove_by_email(&mut tenant, &row.email)?;
-        audit::insert(&mut tenant, &event)?;
-        Ok(true)
+    let made = with_free_handle(engine, &user, |user| {
+        let (row, hash, event) = (user.clone(), hash.clone(), event.clone());
+        engine.store.write(move |tx| {
+            let mut tenant = tx.tenant(&scope);
+            if former_addresses::is_kept(&mut tenant, &row.email, None, now)? {
+                return Ok(None);
+            }
+            users::insert(&mut tenant, &row, Some(&hash))?;
+            registrations::remove_by_email(&mut tenant, &row.email)?;
+            audit::insert(&mut tenant, &event)?;
+            Ok(Some(row))
+        })
     });
     match made {
-        Ok(true) => Ok(user),
-        Ok(false) => Err(Error::of(Code::Conflict).saying(
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => Err(Error::of(Code::Conflict).saying(
             "A user of this directory had this address less than 72 hours ago, and can still go back to it.",
         )),
         Err(StoreError::Taken(UniqueKey::UserEmail)) => {
@@ -78,6 +84,38 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewUser) -> Result<User> {
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// How often a handle that is taken gets another number.
+const HANDLE_ATTEMPTS: u32 = 8;
+
+/// Makes a user with a handle that nobody has, where its directory is the platform's; the users of tenants
+/// have none. A handle that is taken gets a small number, and then a random one.
+pub(crate) fn with_free_handle<T>(
+    engine: &Engine,
+    user: &User,
+    make: impl Fn(&User) -> std::result::Result<T, StoreError>,
+) -> std::result::Result<T, StoreError> {
+    if user.directory != Owner::Platform {
+        return make(user);
+    }
+    let handle = Handle::derive(user.name.as_ref(), &user.email);
+    let mut candidate = User { handle: Some(handle.clone()), ..user.clone() };
+    for attempt in 2..HANDLE_ATTEMPTS {
+        match make(&candidate) {
+            Err(StoreError::Taken(UniqueKey::UserHandle)) => {}
+            other => return other,
+        }
+        let number = if attempt < 5 {
+            attempt
+        } else {
+            let mut random = [0; 4];
+            engine.env.fill(&mut random);
+            u32::from_le_bytes(random) % 1_000_000
+        };
+        candidate.handle = Some(handle.numbered(number));
+    }
+    make(&candidate)
 }
 
 /// The directory's user with this address.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, address_changes, apps, claim_links, counters, former_addresses, jobs, outbox,
+    access_requests, address_changes, api_keys, apps, claim_links, counters, former_addresses, jobs, outbox,
     registrations, reset_codes, revocations, sessions, signing_keys, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
-use crate::{Caller, Engine, Error, Result, audit_trail, passwords, sign_ups, slowdowns};
+use crate::{Caller, Engine, Error, Result, audit_trail, passwords, people, sign_ups, slowdowns};
 
 /// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -82,6 +82,9 @@ fn work(engine: &Engine, transport: &dyn Transport, stop: &Stop) {
             tracing::warn!(cause = cause(&error), "background work failed and will be tried again");
             0
         });
+        if let Err(error) = people::write_key_uses(engine) {
+            tracing::warn!(cause = cause(&error), "when keys were last used was not written down");
+        }
         let now = engine.env.now();
         if swept.is_none_or(|last| now.since(last) >= SWEEP) {
             swept = Some(now);
@@ -150,6 +153,8 @@ fn sweep(engine: &Engine) -> Result<()> {
                 failures::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 claim_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                api_keys::remove_expired(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
+                api_keys::remove_ended_secrets(&mut tx, now, SWEEP_BATCH)?,
                 apps::remove_ended_secrets(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
                 address_changes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 former_addresses::remove_expired(&mut tx, now, SWEEP_BATCH)?,

@@ -60,6 +60,12 @@ pub(crate) fn unique_key(info: &dyn DatabaseErrorInformation) -> UniqueKey {
         UniqueKey::TenantSlug
     } else if is("users_email", "failed: users.directory, users.email_key") {
         UniqueKey::UserEmail
+    } else if is("users_handle", "failed: users.directory, users.handle") {
+        UniqueKey::UserHandle
+    } else if is("memberships_user", "failed: memberships.tenant_id, memberships.user_id") {
+        UniqueKey::Membership
+    } else if is("projects_slug", "failed: projects.tenant_id, projects.slug") {
+        UniqueKey::ProjectSlug
     } else if is("signing_keys_current", "failed: signing_keys.algorithm") || named == "signing_keys_next" {
         UniqueKey::SigningKey
     } else if is("deployment_pkey", "failed: deployment.key") {

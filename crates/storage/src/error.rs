@@ -41,6 +41,12 @@ pub enum UniqueKey {
     TenantSlug,
     /// An address within a directory.
     UserEmail,
+    /// A handle within a directory.
+    UserHandle,
+    /// A person's membership of a tenant.
+    Membership,
+    /// A project's slug within its tenant.
+    ProjectSlug,
     /// The signing key of an algorithm that is current, or comes next.
     SigningKey,
     /// A key of the deployment's settings.

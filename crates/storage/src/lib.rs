@@ -28,6 +28,7 @@ mod writer;
 
 pub mod access_requests;
 pub mod address_changes;
+pub mod api_keys;
 pub mod apps;
 pub mod audit;
 pub mod claim_links;
@@ -37,7 +38,9 @@ pub mod former_addresses;
 pub mod inspection;
 pub mod jobs;
 pub mod locate;
+pub mod memberships;
 pub mod outbox;
+pub mod projects;
 pub mod registrations;
 pub mod reset_codes;
 pub mod revocations;

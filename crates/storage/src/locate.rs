@@ -4,20 +4,43 @@
 //! Each ends in `get_result`, not in `first`, which adds a `LIMIT`: SQLite prepares a statement anew
 //! whenever a limit is bound, and that costs more than the query.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use keystead_domain::address_change::{AddressChange, FormerAddress};
+use keystead_domain::api_key::{ApiKey, KeyPrefix};
 use keystead_domain::app::{App, AppSecret, ClientId};
+use keystead_domain::id::TenantId;
+use keystead_domain::membership::Membership;
+use keystead_domain::session::Session;
 use keystead_domain::tenant::Tenant;
 use keystead_domain::user::User;
-use keystead_domain::{Timestamp, TokenDigest};
+use keystead_domain::{Owner, Timestamp, TokenDigest};
 
 use crate::address_changes::AddressChangeRow;
+use crate::api_keys::{KeyRow, KeySecret, SecretRow as KeySecretRow, key as api_keys_of};
 use crate::apps::{AppRow, SecretRow};
 use crate::former_addresses::FormerAddressRow;
-use crate::schema::{address_changes, app_secrets, apps, claim_links, former_addresses, tenants, users};
+use crate::memberships::MembershipRow;
+use crate::schema::{
+    address_changes, api_key_bars, api_key_secrets, api_keys, app_secrets, apps, claim_links,
+    former_addresses, memberships, sessions, tenants, totp, users,
+};
+use crate::sessions::SessionRow;
 use crate::tenants::TenantRow;
 use crate::users::UserRow;
 use crate::{StoreError, Tx};
+
+/// Whether the user of the query has a second factor.
+macro_rules! has_second_factor {
+    () => {
+        exists(
+            totp::table
+                .filter(totp::directory.eq(users::directory))
+                .filter(totp::user_id.eq(users::id))
+                .filter(totp::secret.is_not_null()),
+        )
+    };
+}
 
 /// The app with this client id, and the tenant that owns it.
 pub fn app(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<(App, Option<Tenant>)>, StoreError> {
@@ -123,6 +146,123 @@ pub fn former_address(
         .optional())?;
     row.map(|(former, user, tenant)| Ok((former.try_into()?, user.try_into()?, tenant.try_into()?)))
         .transpose()
+}
+
+/// A person of the platform, as it is now.
+pub struct LocatedPerson {
+    /// Who.
+    pub user: User,
+    /// Whether signing in takes a second factor.
+    pub second_factor: bool,
+    /// Where it is a member, those of longest standing first.
+    pub memberships: Vec<(Membership, Tenant)>,
+}
+
+/// A key with one of its secrets, its holder, and which tenants bar it.
+pub struct LocatedKey {
+    /// The key.
+    pub key: ApiKey,
+    /// The secret that was looked up.
+    pub secret: KeySecret,
+    /// The tenants of its holder that bar it.
+    pub barred_in: Vec<TenantId>,
+    /// Its holder.
+    pub holder: LocatedPerson,
+}
+
+/// The key with a secret of this prefix: one query, whether or not there is one.
+pub fn api_key(tx: &mut Tx<'_>, prefix: KeyPrefix) -> Result<Option<LocatedKey>, StoreError> {
+    let barred = exists(
+        api_key_bars::table
+            .filter(api_key_bars::tenant_id.eq(memberships::tenant_id))
+            .filter(api_key_bars::key_id.eq(api_keys::id)),
+    );
+    type Row = (KeyRow, KeySecretRow, UserRow, bool, (Option<MembershipRow>, Option<TenantRow>, bool));
+    let rows: Vec<Row> = on!(tx, |conn| api_key_secrets::table
+        .inner_join(api_keys::table.on(
+            api_keys::directory.eq(api_key_secrets::directory).and(api_keys::id.eq(api_key_secrets::key_id))
+        ))
+        .inner_join(
+            users::table.on(users::directory.eq(api_keys::directory).and(users::id.eq(api_keys::user_id)))
+        )
+        .left_join(
+            memberships::table
+                .on(memberships::directory.eq(users::directory).and(memberships::user_id.eq(users::id)))
+                .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+        )
+        .filter(api_key_secrets::prefix.eq(prefix.as_str()))
+        .order(memberships::id)
+        .select((
+            KeyRow::as_select(),
+            KeySecretRow::as_select(),
+            UserRow::as_select(),
+            has_second_factor!(),
+            (Option::<MembershipRow>::as_select(), Option::<TenantRow>::as_select(), barred),
+        ))
+        .load(conn))?;
+    let mut located: Option<LocatedKey> = None;
+    for (key, secret, user, second_factor, (membership, tenant, barred)) in rows {
+        let found = match &mut located {
+            Some(found) => found,
+            None => {
+                let secret = KeySecret::try_from(secret)?;
+                located.insert(LocatedKey {
+                    key: api_keys_of(key, secret.prefix)?,
+                    secret,
+                    barred_in: Vec::new(),
+                    holder: LocatedPerson { user: user.try_into()?, second_factor, memberships: Vec::new() },
+                })
+            }
+        };
+        if let (Some(membership), Some(tenant)) = (membership, tenant) {
+            let tenant = Tenant::try_from(tenant)?;
+            found.barred_in.extend(barred.then_some(tenant.id));
+            found.holder.memberships.push((membership.try_into()?, tenant));
+        }
+    }
+    Ok(located)
+}
+
+/// The session of a person of the platform with this token, and the person: one query.
+pub fn person_session(
+    tx: &mut Tx<'_>,
+    digest: &TokenDigest,
+) -> Result<Option<(Session, LocatedPerson)>, StoreError> {
+    type Row = (SessionRow, UserRow, bool, Option<MembershipRow>, Option<TenantRow>);
+    let rows: Vec<Row> = on!(tx, |conn| sessions::table
+        .inner_join(
+            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)))
+        )
+        .left_join(
+            memberships::table
+                .on(memberships::directory.eq(users::directory).and(memberships::user_id.eq(users::id)))
+                .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+        )
+        .filter(sessions::digest.eq(digest.as_bytes().as_slice()))
+        .filter(sessions::directory.eq(Owner::Platform.to_string()))
+        .order(memberships::id)
+        .select((
+            SessionRow::as_select(),
+            UserRow::as_select(),
+            has_second_factor!(),
+            Option::<MembershipRow>::as_select(),
+            Option::<TenantRow>::as_select(),
+        ))
+        .load(conn))?;
+    let mut located: Option<(Session, LocatedPerson)> = None;
+    for (session, user, second_factor, membership, tenant) in rows {
+        let (_, person) = match &mut located {
+            Some(found) => found,
+            None => located.insert((
+                session.try_into()?,
+                LocatedPerson { user: user.try_into()?, second_factor, memberships: Vec::new() },
+            )),
+        };
+        if let (Some(membership), Some(tenant)) = (membership, tenant) {
+            person.memberships.push((membership.try_into()?, tenant.try_into()?));
+        }
+    }
+    Ok(located)
 }
 
 /// Whether the database answers.

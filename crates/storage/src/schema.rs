@@ -18,6 +18,8 @@ table! {
         status -> Text,
         entity_hotkey -> Nullable<Text>,
         created_at -> BigInt,
+        mfa_required -> Bool,
+        pinned_keys_only -> Bool,
     }
 }
 
@@ -58,6 +60,9 @@ table! {
         status -> Text,
         operator -> Bool,
         created_at -> BigInt,
+        handle -> Nullable<Text>,
+        last_login_at -> Nullable<BigInt>,
+        updated_at -> Nullable<BigInt>,
     }
 }
 
@@ -88,6 +93,70 @@ table! {
         ends_at -> BigInt,
         ip -> Nullable<Text>,
         user_agent -> Nullable<Text>,
+        active_tenant -> Nullable<Text>,
+    }
+}
+
+table! {
+    memberships (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Text,
+        directory -> Text,
+        user_id -> Text,
+        role -> Text,
+        founder -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    projects (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Text,
+        name -> Text,
+        slug -> Text,
+        website -> Nullable<Text>,
+        status -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+table! {
+    api_keys (directory, id) {
+        directory -> Text,
+        id -> Text,
+        user_id -> Text,
+        tenant_id -> Nullable<Text>,
+        membership_id -> Nullable<Text>,
+        name -> Text,
+        environment -> Text,
+        scopes -> Text,
+        session_id -> Nullable<Text>,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+table! {
+    api_key_secrets (prefix) {
+        prefix -> Text,
+        directory -> Text,
+        key_id -> Text,
+        digest -> Binary,
+        created_at -> BigInt,
+        ends_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    api_key_bars (tenant_id, key_id) {
+        tenant_id -> Text,
+        key_id -> Text,
+        directory -> Text,
+        created_at -> BigInt,
     }
 }
 
@@ -297,5 +366,10 @@ allow_tables_to_appear_in_same_query!(
     access_requests,
     claim_links,
     address_changes,
-    former_addresses
+    former_addresses,
+    memberships,
+    projects,
+    api_keys,
+    api_key_secrets,
+    api_key_bars
 );

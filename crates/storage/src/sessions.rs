@@ -15,7 +15,7 @@ use crate::{PlatformTx, StoreError, TenantTx};
 
 #[derive(HasQuery)]
 #[diesel(table_name = sessions)]
-struct SessionRow {
+pub(crate) struct SessionRow {
     directory: String,
     id: String,
     user_id: String,
@@ -24,6 +24,7 @@ struct SessionRow {
     ends_at: i64,
     ip: Option<String>,
     user_agent: Option<String>,
+    active_tenant: Option<String>,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -40,6 +41,7 @@ impl TryFrom<SessionRow> for Session {
             ends_at: Timestamp::from_micros(row.ends_at),
             ip: read.parse_some("ip", row.ip.as_deref())?,
             user_agent: row.user_agent.as_deref().and_then(UserAgent::new),
+            active_tenant: read.parse_some("active_tenant", row.active_tenant.as_deref())?,
         })
     }
 }
@@ -56,6 +58,7 @@ pub fn insert(tx: &mut TenantTx<'_>, session: &Session, digest: &TokenDigest) ->
         sessions::ends_at.eq(session.ends_at.as_micros()),
         sessions::ip.eq(session.ip.map(|ip| ip.to_string())),
         sessions::user_agent.eq(session.user_agent.as_ref().map(|agent| agent.as_str().to_owned())),
+        sessions::active_tenant.eq(session.active_tenant.map(|tenant| tenant.to_string())),
     );
     on!(tx, |conn| diesel::insert_into(sessions::table).values(values).execute(conn))?;
     Ok(())

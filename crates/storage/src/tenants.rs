@@ -5,7 +5,7 @@ use keystead_domain::Timestamp;
 use keystead_domain::id::TenantId;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::slug::Slug;
-use keystead_domain::tenant::{PlanName, Tenant, TenantStatus};
+use keystead_domain::tenant::{Demands, PlanName, Tenant, TenantStatus};
 
 use crate::row::Reading;
 use crate::schema::tenants;
@@ -21,6 +21,8 @@ pub(crate) struct TenantRow {
     status: String,
     entity_hotkey: Option<String>,
     created_at: i64,
+    mfa_required: bool,
+    pinned_keys_only: bool,
 }
 
 impl From<&Tenant> for TenantRow {
@@ -33,6 +35,8 @@ impl From<&Tenant> for TenantRow {
             status: tenant.status.as_str().to_owned(),
             entity_hotkey: tenant.entity_hotkey.as_ref().map(|identity| identity.as_str().to_owned()),
             created_at: tenant.created_at.as_micros(),
+            mfa_required: tenant.demands.second_factor,
+            pinned_keys_only: tenant.demands.pinned_keys,
         }
     }
 }
@@ -49,6 +53,7 @@ impl TryFrom<TenantRow> for Tenant {
             plan: read.parse("plan", &row.plan)?,
             status: read.parse("status", &row.status)?,
             entity_hotkey: read.parse_some("entity_hotkey", row.entity_hotkey.as_deref())?,
+            demands: Demands { second_factor: row.mfa_required, pinned_keys: row.pinned_keys_only },
             created_at: Timestamp::from_micros(row.created_at),
         })
     }

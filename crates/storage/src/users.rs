@@ -23,6 +23,9 @@ pub(crate) struct UserRow {
     status: String,
     operator: bool,
     created_at: i64,
+    handle: Option<String>,
+    last_login_at: Option<i64>,
+    updated_at: Option<i64>,
 }
 
 impl TryFrom<UserRow> for User {
@@ -38,12 +41,16 @@ impl TryFrom<UserRow> for User {
             name: read.parse_some("name", row.name.as_deref())?,
             status: read.parse("status", &row.status)?,
             operator: row.operator,
+            handle: read.parse_some("handle", row.handle.as_deref())?,
             created_at: Timestamp::from_micros(row.created_at),
+            last_login_at: row.last_login_at.map(Timestamp::from_micros),
+            updated_at: Timestamp::from_micros(row.updated_at.unwrap_or(row.created_at)),
         })
     }
 }
 
-/// Adds a user to the directory. Its address may be [taken](crate::UniqueKey::UserEmail).
+/// Adds a user to the directory. Its address may be [taken](crate::UniqueKey::UserEmail), or its
+/// [handle](crate::UniqueKey::UserHandle).
 pub fn insert(tx: &mut TenantTx<'_>, user: &User, password: Option<&PasswordHash>) -> Result<(), StoreError> {
     let row = UserRow {
         directory: tx.key(),
@@ -55,6 +62,9 @@ pub fn insert(tx: &mut TenantTx<'_>, user: &User, password: Option<&PasswordHash
         status: user.status.as_str().to_owned(),
         operator: user.operator,
         created_at: user.created_at.as_micros(),
+        handle: user.handle.as_ref().map(ToString::to_string),
+        last_login_at: user.last_login_at.map(Timestamp::as_micros),
+        updated_at: Some(user.updated_at.as_micros()),
     };
     let hash = users::password_hash.eq(password.map(|hash| hash.as_phc().to_owned()));
     on!(tx, |conn| diesel::insert_into(users::table).values((&row, hash)).execute(conn))?;
@@ -212,10 +222,15 @@ pub fn remove_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<bool, Stor
 }
 
 /// Changes what a user calls itself.
-pub fn rename(tx: &mut TenantTx<'_>, user: UserId, name: Option<&Name>) -> Result<bool, StoreError> {
+pub fn rename(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    name: Option<&Name>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .set(users::name.eq(name.map(Name::as_str)))
+        .set((users::name.eq(name.map(Name::as_str)), users::updated_at.eq(Some(now.as_micros()))))
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)

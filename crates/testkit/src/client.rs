@@ -60,6 +60,16 @@ impl Call {
         self.header("x-session-token", token)
     }
 
+    /// Presents a person's session, as its browser does.
+    pub fn cookie(self, token: &str) -> Self {
+        self.header("cookie", format!("__Host-keystead_session={token}"))
+    }
+
+    /// Presents an API key.
+    pub fn key(self, key: &str) -> Self {
+        self.header("x-api-key", key)
+    }
+
     /// Sends these bytes as they are.
     pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
@@ -126,6 +136,23 @@ impl Answer {
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// The stable code of an envelope, given that the answer is a refusal of this status.
+    #[track_caller]
+    pub fn refusal(self, status: u16) -> String {
+        let body = self.expect(status);
+        assert_eq!((&body["success"], &body["status"]), (&Value::Bool(false), &status.into()), "{body}");
+        assert!(body["message"].is_string(), "{body}");
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The stable code of a refusal of the bearer API, given that the answer is one of this status.
+    #[track_caller]
+    pub fn bearer_error(self, status: u16) -> String {
+        let body = self.expect(status);
+        assert!(body["error"]["message"].is_string(), "{body}");
+        body["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The stable code of a problem, given that the answer is one of this status.

@@ -12,13 +12,17 @@ use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::Argon2Cost;
 use keystead_domain::oauth::Scope;
 use keystead_domain::password::PasswordPolicy;
+use keystead_domain::plan::Plans;
 use keystead_domain::rate_limit::Quotas;
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::slowdown::Slowdown;
 use keystead_domain::tenant::Tenant;
+use keystead_domain::user::{AddressRule, User};
 use keystead_domain::{Email, Env as _, Owner, Secret};
+use keystead_service::accounts::{self, NewAccount};
 use keystead_service::apps::{self, NewApp};
 use keystead_service::outbox::{OutgoingMail, SendError, Transport};
+use keystead_service::people::{self, Presented};
 use keystead_service::rate_limits::RateLimits;
 use keystead_service::tenants::{self, NewTenant};
 use keystead_service::tokens::{self, ClientCredentials};
@@ -74,6 +78,34 @@ impl Keystead {
         let env = Arc::new(TestEnv::default());
         let engine = Engine::start(database.open(), key, settings, Arc::clone(&env) as _)?;
         Ok(Self { engine: Arc::new(engine), env, mailbox: Mailbox::default() })
+    }
+
+    /// A person who signed up under this name, with an organization of its own.
+    pub fn person(&self, name: &str) -> TestPerson {
+        let email = format!("{}@example.com", name.to_ascii_lowercase().replace(' ', "."));
+        let typed = NewAccount {
+            email: parse(&email),
+            password: Secret::new(TestPerson::PASSWORD.to_owned()),
+            name: parse(name),
+        };
+        let visitor = Caller::visitor(Arrival::default());
+        let (user, session) = accounts::sign_up(&self.engine, &visitor, typed)
+            .unwrap_or_else(|error| panic!("{email}: {error}"));
+        let presented = Presented::Session(session.token.clone());
+        let verified = people::verify(&self.engine, &presented, &Arrival::default())
+            .unwrap_or_else(|error| panic!("{email}: {error}"));
+        let tenant = verified.principal().standings.first().map(|standing| standing.tenant.clone());
+        let tenant = tenant.unwrap_or_else(|| panic!("{email} has no organization"));
+        TestPerson { user, tenant, session: session.token.expose().clone() }
+    }
+
+    /// A caller with this person's session.
+    pub fn caller_of(&self, person: &TestPerson) -> Caller {
+        let presented = Presented::Session(Secret::new(person.session.clone()));
+        let verified = people::verify(&self.engine, &presented, &Arrival::default());
+        verified
+            .and_then(|verified| people::admit(&self.engine, &verified, Arrival::default()))
+            .unwrap_or_else(|error| panic!("{}: {error}", person.user.email))
     }
 
     /// A new tenant of this name, with an app that may use `api`.
@@ -208,18 +240,39 @@ fn settings() -> Settings {
             client_id: "ksc_".to_owned(),
             client_secret: "kss_".to_owned(),
             session: "sess_".to_owned(),
+            api_key: parse("ks"),
         },
         password_policy: PasswordPolicy { min_length: 12 },
         password_cost: Argon2Cost::new(8, 1, 1).unwrap_or_else(|error| panic!("{error}")),
         hashing_threads: 2,
         hashing_queue: 1024,
         default_plan: parse("free"),
+        plans: Plans::default(),
+        scopes: Default::default(),
+        trusted_origins: vec!["https://app.test".to_owned()],
+        product: parse("Keystead"),
+        people_addresses: AddressRule::Any,
         // Most tests ask more often than anybody should.
         rate_limits: None,
         audit_retention: None,
         client_address: Default::default(),
         remembered: 1_000,
     }
+}
+
+/// A person of the platform.
+pub struct TestPerson {
+    /// The user.
+    pub user: User,
+    /// The organization that it got when it signed up.
+    pub tenant: Tenant,
+    /// The token of its session.
+    pub session: String,
+}
+
+impl TestPerson {
+    /// The password of each of them.
+    pub const PASSWORD: &str = "correct horse battery staple";
 }
 
 /// The limits that are in force by default.
@@ -234,6 +287,9 @@ pub fn rate_limits() -> RateLimits {
             sign_up: parse("10/1m"),
             code: parse("10/1m"),
             resend: parse("10/1m"),
+            session: parse("600/1m"),
+            key_burst: parse("10/10s"),
+            key_sustained: parse("300/1m"),
         },
         slowdown: Slowdown { free: 5 },
     }
@@ -251,6 +307,9 @@ pub fn only_slowdown() -> RateLimits {
         sign_up: plenty,
         code: plenty,
         resend: plenty,
+        session: plenty,
+        key_burst: plenty,
+        key_sustained: plenty,
     };
     RateLimits { quotas, ..rate_limits() }
 }

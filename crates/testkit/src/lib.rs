@@ -27,5 +27,5 @@ pub mod tools;
 pub use authenticator::totp_code;
 pub use client::{Answer, Call};
 pub use database::TestDatabase;
-pub use deployment::{Following, Keystead, Mailbox, TestTenant, only_slowdown, rate_limits};
+pub use deployment::{Following, Keystead, Mailbox, TestPerson, TestTenant, only_slowdown, rate_limits};
 pub use env::TestEnv;

@@ -1,9 +1,8 @@
 //! A second tenant's app with the first one's users, on every endpoint: it reaches none of them,
 //! and cannot tell that they exist.
 
-use keystead_domain::audit::Origin;
 use keystead_service::access_requests::{self, Terms};
-use keystead_service::{Caller, address_changes, claims};
+use keystead_service::{Arrival, Caller, address_changes, claims};
 use keystead_testkit::{Keystead, both_backends};
 use serde_json::{Value, json};
 
@@ -102,7 +101,7 @@ both_backends! {
             keystead.request("PATCH", "/v2/auth/me").bearer(token).session(session).json(&body).send().expect(200);
         };
         let email = |(token, session): &(String, String)| keystead.get("/v2/auth/me").bearer(token).session(session).send().expect(200)["email"].clone();
-        let visitor = Caller::visitor(Origin::default());
+        let visitor = Caller::visitor(Arrival::default());
 
         ask(&theirs);
         let their_link = link(new).unwrap();
@@ -133,7 +132,7 @@ both_backends! {
             let (_, text) = keystead.mailbox.to(contact).pop().unwrap();
             text.split_whitespace().find_map(|word| word.strip_prefix("https://id.test/claim/")).unwrap().to_owned()
         };
-        let claim = |token: &str| claims::redeem(&keystead.engine, &Caller::visitor(Origin::default()), token);
+        let claim = |token: &str| claims::redeem(&keystead.engine, &Caller::visitor(Arrival::default()), token);
         approve("Acme", ADA);
         let other = approve("Other", "bob@example.com");
         let (mine, theirs) = (link(ADA), link("bob@example.com"));

@@ -12,6 +12,25 @@ impl Scope {
     /// The scope that opens all of the app API.
     pub const API: &'static str = "api";
 
+    /// Seeing one's own profile.
+    pub const USER_READ: &'static str = "user:read";
+    /// Changing one's own profile.
+    pub const USER_WRITE: &'static str = "user:write";
+    /// Seeing projects.
+    pub const PROJECTS_READ: &'static str = "projects:read";
+    /// Making, changing and deleting projects.
+    pub const PROJECTS_WRITE: &'static str = "projects:write";
+    /// Seeing API keys.
+    pub const API_KEYS_READ: &'static str = "api-keys:read";
+    /// Renaming and narrowing API keys.
+    pub const API_KEYS_WRITE: &'static str = "api-keys:write";
+    /// Revoking API keys.
+    pub const API_KEYS_DELETE: &'static str = "api-keys:delete";
+    /// Seeing the plan.
+    pub const SUBSCRIPTION_READ: &'static str = "subscription:read";
+    /// Changing the plan.
+    pub const SUBSCRIPTION_WRITE: &'static str = "subscription:write";
+
     /// The scopes that an app can be given. All but `api` open nothing in Keystead: they are
     /// for the APIs behind it.
     pub const GRANTABLE: [&'static str; 5] = [Self::API, "read", "write", "delete", "admin"];

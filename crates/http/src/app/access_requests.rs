@@ -8,8 +8,8 @@ use keystead_service::access_requests::{self, NewAccessRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{JsonBody, PublicCall};
-use crate::body::Fields;
+use super::call::PublicCall;
+use crate::body::{Fields, JsonBody};
 use crate::error::Problem;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

@@ -8,11 +8,11 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use keystead_service::sessions::{self, SignedIn};
-use keystead_service::{Caller, Engine, Error, access, rate_limits};
-use serde::de::DeserializeOwned;
+use keystead_service::{Caller, Engine, access, rate_limits};
 
-use crate::error::{Fault, Problem};
-use crate::{body, credentials, run};
+use crate::body::{self, Body};
+use crate::error::Problem;
+use crate::{credentials, engine, run};
 
 /// A call by an app.
 pub(crate) struct AppCall<B: Body = ()> {
@@ -34,59 +34,6 @@ pub(crate) struct PublicCall<B: Body> {
     pub(crate) caller: Caller,
     pub(crate) body: B::Parsed,
     pub(crate) engine: Data<Engine>,
-}
-
-/// What a request's body is read as.
-pub(crate) trait Body: Sized {
-    /// What the handler gets.
-    type Parsed;
-
-    /// Reads it.
-    async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Self::Parsed, Problem>;
-}
-
-/// No body is read, whatever is sent.
-impl Body for () {
-    type Parsed = ();
-
-    async fn read(_: &HttpRequest, _: &mut Payload) -> Result<(), Problem> {
-        Ok(())
-    }
-}
-
-/// A body of JSON that is parsed into a command.
-pub(crate) trait JsonBody: DeserializeOwned {
-    /// The command.
-    type Command;
-
-    /// What an empty body means, where one is allowed.
-    fn empty() -> Option<Self> {
-        None
-    }
-
-    /// Parses the fields, naming all that are wrong.
-    fn parse(self) -> Result<Self::Command, Error>;
-}
-
-impl<T: JsonBody> Body for T {
-    type Parsed = T::Command;
-
-    async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<T::Command, Problem> {
-        let is_json = body::media_type(request).is_some_and(|media| media == "application/json");
-        let bytes = body::bytes(request, payload).await?;
-        let body = match T::empty() {
-            Some(empty) if bytes.is_empty() || (is_json && bytes.trim_ascii() == b"null") => empty,
-            _ if !is_json => return Err(Fault::MediaType { expected: "application/json" }.into()),
-            _ => body::json(&bytes)?,
-        };
-        Ok(body.parse()?)
-    }
-}
-
-/// The deployment's engine, which the server puts beside every route.
-fn engine(request: &HttpRequest) -> Result<Data<Engine>, Problem> {
-    let engine = request.app_data::<Data<Engine>>().cloned();
-    engine.ok_or_else(|| Error::internal("the surface was mounted without an engine").into())
 }
 
 async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Problem> {
@@ -117,7 +64,7 @@ impl<B: Body + 'static> FromRequest for AppCall<B> {
         Box::pin(async move {
             let engine = engine(&request)?;
             let caller = app(&request, &engine).await?;
-            let body = B::read(&request, &mut payload).await?;
+            let body = B::read(&request, &mut payload, body::LIMIT).await?;
             Ok(Self { caller, body, engine })
         })
     }
@@ -133,8 +80,8 @@ impl<B: Body + 'static> FromRequest for PublicCall<B> {
             let engine = engine(&request)?;
             let arrival = credentials::arrival(&request, &engine);
             rate_limits::anonymous(&engine, &arrival)?;
-            let caller = Caller::visitor(arrival.origin);
-            let body = B::read(&request, &mut payload).await?;
+            let caller = Caller::visitor(arrival);
+            let body = B::read(&request, &mut payload, body::LIMIT).await?;
             Ok(Self { caller, body, engine })
         })
     }
@@ -160,7 +107,7 @@ impl<B: Body + 'static> FromRequest for UserCall<B> {
                     .await?
                 }
             };
-            let body = B::read(&request, &mut payload).await?;
+            let body = B::read(&request, &mut payload, body::LIMIT).await?;
             Ok(Self { caller, signed_in, body, engine })
         })
     }

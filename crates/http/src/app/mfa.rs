@@ -11,8 +11,8 @@ use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{JsonBody, UserCall};
-use crate::body::Fields;
+use super::call::UserCall;
+use crate::body::{Fields, JsonBody};
 use crate::error::Problem;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

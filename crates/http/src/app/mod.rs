@@ -17,7 +17,6 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
 pub(crate) use access_requests::AccessRequestBody;
-pub(crate) use call::JsonBody;
 
 use crate::error::{Fault, Problem};
 use crate::limits;

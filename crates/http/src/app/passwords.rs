@@ -9,9 +9,9 @@ use keystead_service::{Error, passwords};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{AppCall, JsonBody, UserCall};
+use super::call::{AppCall, UserCall};
 use super::sign_ups::{EmailBody, OtpSentAnswer};
-use crate::body::Fields;
+use crate::body::{Fields, JsonBody};
 use crate::error::Problem;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

@@ -10,10 +10,10 @@ use keystead_service::{Error, Reauthentication};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{JsonBody, UserCall};
+use super::call::UserCall;
 use super::mfa::ProofBody;
 use super::views::instant;
-use crate::body::Fields;
+use crate::body::{Fields, JsonBody};
 use crate::error::Problem;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

@@ -7,9 +7,9 @@ use keystead_service::sessions::{self, SessionsToEnd};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{JsonBody, UserCall};
+use super::call::UserCall;
 use super::views::instant;
-use crate::body::Fields;
+use crate::body::{Fields, JsonBody};
 use crate::error::{Problem, ProblemBody};
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

@@ -7,9 +7,9 @@ use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{AppCall, JsonBody};
+use super::call::AppCall;
 use super::views::instant;
-use crate::body::Fields;
+use crate::body::{Fields, JsonBody};
 use crate::error::Problem;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

@@ -9,9 +9,9 @@ use keystead_service::sign_ups::{self, SignUp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::call::{AppCall, JsonBody};
+use super::call::AppCall;
 use super::views::SessionView;
-use crate::body::Fields;
+use crate::body::{Fields, JsonBody};
 use crate::error::Problem;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;

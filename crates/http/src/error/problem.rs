@@ -10,7 +10,7 @@ use keystead_service::{Code, Error};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Fault;
+use super::{Fault, Rejection};
 
 /// A refusal, as a problem.
 #[derive(Debug)]
@@ -49,6 +49,15 @@ impl From<Error> for Problem {
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         Self::Request(fault)
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Service(error) => Self::Service(error),
+            Rejection::Request(fault) => Self::Request(fault),
+        }
     }
 }
 

@@ -5,14 +5,19 @@ use keystead_domain::oauth::OAuthErrorCode;
 use keystead_service::{Code, Error};
 use keystead_testkit::generated::{check_parts, table};
 
-use super::{Fault, OAuthError, Problem};
+use super::{BearerError, Envelope, Fault, OAuthError, Problem};
 
 /// Status, code, sentence, when.
 type Row = (u16, String, String, String);
 
 #[test]
 fn the_documentation_has_the_codes_as_they_are() {
-    let parts = [("codes", shown("`code`", problems())), ("oauth", shown("`error`", oauth_errors()))];
+    let parts = [
+        ("codes", shown("`code`", problems())),
+        ("account", shown("`code`", account_errors())),
+        ("bearer", shown("`code`", bearer_errors())),
+        ("oauth", shown("`error`", oauth_errors())),
+    ];
     check_parts("docs/http-status.md", &parts);
 }
 
@@ -33,6 +38,43 @@ fn problems() -> Vec<Row> {
         let (sentence, when) = (sentence(&fault), when(&fault).to_owned());
         let problem = Problem::from(fault);
         (problem.status_code().as_u16(), problem.code().to_owned(), sentence, when)
+    });
+    service.chain(faults).collect()
+}
+
+/// The codes of the account API. Several of ours can have one word there.
+fn account_errors() -> Vec<Row> {
+    let service = Code::ALL.iter().filter(|code| oauth_word(**code) != code.as_str()).map(|code| {
+        let error = Envelope::from(Error::of(*code));
+        let sentence = Error::of(*code).public().to_owned();
+        (error.status_code().as_u16(), error.code().to_owned(), sentence, code.when().to_owned())
+    });
+    let faults = faults().into_iter().map(|fault| {
+        let (sentence, when) = (sentence(&fault), when(&fault).to_owned());
+        let error = Envelope::from(fault);
+        (error.status_code().as_u16(), error.code().to_owned(), sentence, when)
+    });
+    let own = [
+        (Envelope::NoToken, "`Authorization` is empty or has another scheme than Bearer."),
+        (Envelope::ForeignOrigin, "`Origin` or `Sec-Fetch-Site` tells of a page that is not trusted."),
+    ];
+    let own = own.into_iter().map(|(error, when)| {
+        (error.status_code().as_u16(), error.code().to_owned(), error.to_string(), when.to_owned())
+    });
+    service.chain(faults).chain(own).collect()
+}
+
+/// The codes of the bearer API.
+fn bearer_errors() -> Vec<Row> {
+    let service = Code::ALL.iter().filter(|code| oauth_word(**code) != code.as_str()).map(|code| {
+        let error = BearerError::from(Error::of(*code));
+        let sentence = Error::of(*code).public().to_owned();
+        (error.status_code().as_u16(), error.code().to_owned(), sentence, code.when().to_owned())
+    });
+    let faults = faults().into_iter().map(|fault| {
+        let (sentence, when) = (sentence(&fault), when(&fault).to_owned());
+        let error = BearerError::from(fault);
+        (error.status_code().as_u16(), error.code().to_owned(), sentence, when)
     });
     service.chain(faults).collect()
 }

@@ -102,7 +102,7 @@ async fn read(request: &HttpRequest, payload: Payload) -> Result<Parameters, OAu
             return Err(Fault::MediaType { expected }.into());
         }
     };
-    let parameters = read(&body::bytes(request, &mut payload.into_inner()).await?)?;
+    let parameters = read(&body::bytes(request, &mut payload.into_inner(), body::LIMIT).await?)?;
     // RFC 6749 §3.2: a parameter without a value counts as omitted.
     let filled = |value: Option<String>| value.filter(|value| !value.is_empty());
     Ok(Parameters {

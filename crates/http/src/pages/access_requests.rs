@@ -10,7 +10,8 @@ use maud::{Markup, html};
 
 use super::form::{FormCall, Visitor};
 use super::{PagePath, page};
-use crate::app::{AccessRequestBody, JsonBody as _};
+use crate::app::AccessRequestBody;
+use crate::body::JsonBody as _;
 use crate::error::PageError;
 use crate::resource;
 use crate::run;

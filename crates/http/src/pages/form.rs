@@ -58,12 +58,12 @@ fn set_cookie(engine: &Engine, pre_session: &PreSession) -> String {
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}")
 }
 
-fn is_https(engine: &Engine) -> bool {
+pub(crate) fn is_https(engine: &Engine) -> bool {
     engine.settings().issuer.starts_with("https://")
 }
 
 /// The cookie of this name, where there is one and no second (RFC 6265 §5.4).
-fn cookie<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+pub(crate) fn cookie<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     let headers = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
     let pairs = headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(of, _)| *of == name).map(|(_, value)| value);
@@ -103,14 +103,14 @@ impl FromRequest for FormCall {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let engine = engine(&request)?;
-            if !origin::is_ours(&request, &engine.settings().issuer) {
+            if !origin::is_ours(&request, &engine.settings().issuer, &[]) {
                 return Err(PageError::ForeignOrigin { home: engine.settings().issuer.clone() });
             }
             const EXPECTED: &str = "application/x-www-form-urlencoded";
             if body::media_type(&request).as_deref() != Some(EXPECTED) {
                 return Err(Fault::MediaType { expected: EXPECTED }.into());
             }
-            let fields = body::form(&body::bytes(&request, &mut payload).await?)?;
+            let fields = body::form(&body::bytes(&request, &mut payload, body::LIMIT).await?)?;
             let token = fields.iter().find(|(name, _)| name == TOKEN);
             let shown_here = match (cookie(&request, cookie_name(&engine)), token) {
                 (Some(cookie), Some((_, token))) => forms::recognizes(&engine, cookie, token),
@@ -121,7 +121,7 @@ impl FromRequest for FormCall {
             }
             let arrival = credentials::arrival(&request, &engine);
             rate_limits::anonymous(&engine, &arrival)?;
-            let caller = Caller::visitor(arrival.origin);
+            let caller = Caller::visitor(arrival);
             let visitor = Visitor::of(&request, engine.clone());
             Ok(Self { caller, visitor, engine, fields })
         })

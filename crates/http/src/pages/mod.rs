@@ -4,7 +4,7 @@
 mod access_requests;
 mod addresses;
 mod claims;
-mod form;
+pub(crate) mod form;
 mod layout;
 
 use actix_web::web::ServiceConfig;

@@ -15,7 +15,7 @@ fn paths(keystead: &Keystead) -> Vec<(String, String)> {
     let document = keystead.get("/openapi.json").send().expect(200);
     let of = |item: &Value| {
         let methods =
-            ["get", "post", "patch", "delete"].into_iter().filter(|method| item.get(method).is_some());
+            ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| item.get(method).is_some());
         let allow: Vec<_> = methods
             .map(|method| if method == "get" { "GET, HEAD".to_owned() } else { method.to_uppercase() })
             .collect();
@@ -62,6 +62,7 @@ both_backends! {
                     assert_eq!(allowed, allow.split(", ").collect(), "{method} {path}");
                     let media = match path.as_str() {
                         path if pages().iter().any(|page| page == path) => "text/html; charset=utf-8",
+                        path if path.starts_with("/api/") => "application/json",
                         path if path.contains("oauth") || path.contains("jwks") => "application/json",
                         _ => "application/problem+json",
                     };

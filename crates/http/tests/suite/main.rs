@@ -9,6 +9,7 @@ mod end_users;
 mod health;
 mod openapi;
 mod pages;
+mod people;
 mod rate_limits;
 mod token_endpoint;
 

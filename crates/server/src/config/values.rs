@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use keystead_domain::api_key::Brand;
 use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
 use keystead_domain::rate_limit::Quota;
@@ -72,6 +73,31 @@ impl Value for Vec<Cidr> {
     fn show(&self) -> Option<String> {
         let shown = self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         (!shown.is_empty()).then_some(shown)
+    }
+}
+
+/// The origin of a page, as browsers write it (RFC 6454 §6.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value for Vec<Origin> {
+    const TOML_TYPE: &'static str = "array";
+
+    fn show(&self) -> Option<String> {
+        let shown = self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+impl Value for Brand {
+    fn show(&self) -> Option<String> {
+        Some(self.as_str().to_owned())
     }
 }
 
@@ -255,6 +281,25 @@ pub(super) const PREFIX: Rule<String> = Rule {
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && text.ends_with('_');
         fits.then(|| text.to_owned())
+    },
+};
+
+pub(super) const BRAND: Rule<Brand> = Rule {
+    accepts: "1 to 32 lower-case letters, digits and underscores, a letter first and no underscore last",
+    parse: |text| text.parse().ok(),
+};
+
+pub(super) const ORIGINS: Rule<Vec<Origin>> = Rule {
+    accepts: "origins such as https://app.example.com, without a path",
+    parse: |text| {
+        let origin = |text: &str| {
+            let bare = text.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+            // Browsers leave the scheme's own port out.
+            let port = text.starts_with("https:") && text.ends_with(":443")
+                || text.starts_with("http:") && text.ends_with(":80");
+            (is_public_url(text) && bare && !port).then(|| Origin(text.to_owned()))
+        };
+        text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(origin).collect()
     },
 };
 

@@ -5,6 +5,7 @@
 //! An endpoint or a page that is not called here, or is only called well or only badly, fails the test:
 //! add a call of it where it is called with what is right. What is wrong is sent to all of them.
 
+mod people;
 mod walk;
 
 use keystead_testkit::{both_backends, totp_code};
@@ -29,7 +30,10 @@ both_backends! {
         addresses(&mut walk);
         access_requests(&mut walk);
         public(&mut walk);
+        people::account(&mut walk);
+        people::bearer(&mut walk);
         walk.send_what_is_wrong();
+        people::end(&mut walk);
         walk.call("DELETE /v2/auth/me", &json!({"current_password": RESET_PASSWORD}));
         walk.check_that_all_was_called();
         walk.check_what_was_told(&database);

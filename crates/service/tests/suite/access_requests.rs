@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keystead_domain::access_request::RequestStatus;
 use keystead_domain::app::MAX_LIVE_SECRETS;
-use keystead_domain::audit::{AuditAction, Origin, Outcome};
+use keystead_domain::audit::{AuditAction, Outcome};
 use keystead_domain::id::AccessRequestId;
 use keystead_domain::{Owner, Secret};
 use keystead_service::access_requests::{
@@ -13,13 +13,13 @@ use keystead_service::access_requests::{
 use keystead_service::apps::rotate_secret;
 use keystead_service::claims::{ClaimedSecret, redeem};
 use keystead_service::tokens::{ClientCredentials, issue_to_app};
-use keystead_service::{Caller, Code, Error};
+use keystead_service::{Arrival, Caller, Code, Error};
 use keystead_testkit::{Keystead, both_backends};
 
 use crate::steps::{ADA, events, refusal};
 
 fn visitor() -> Caller {
-    Caller::visitor(Origin::default())
+    Caller::visitor(Arrival::default())
 }
 
 pub(crate) fn request(keystead: &Keystead, company: &str, contact: &str) -> AccessRequestId {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keystead_domain::Secret;
-use keystead_domain::audit::{AuditAction, Origin, Outcome};
+use keystead_domain::audit::{AuditAction, Outcome};
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
 use keystead_domain::registration::TypedCode;
@@ -14,7 +14,7 @@ use keystead_service::profile::{self, ProfileChange};
 use keystead_service::sessions::{self, NewSession};
 use keystead_service::sign_ins::SignIn;
 use keystead_service::users::{self, NewUser};
-use keystead_service::{Caller, Code, Error, mfa, passwords, sign_ups};
+use keystead_service::{Arrival, Caller, Code, Error, mfa, passwords, sign_ups};
 use keystead_storage::audit;
 use keystead_testkit::{Keystead, TestDatabase, TestTenant, both_backends, only_slowdown, totp_code};
 
@@ -100,7 +100,7 @@ impl Ada {
 }
 
 fn visitor() -> Caller {
-    Caller::visitor(Origin::default())
+    Caller::visitor(Arrival::default())
 }
 
 pub(crate) fn confirm(keystead: &Keystead, token: &str) -> Result<Readdressed, Error> {

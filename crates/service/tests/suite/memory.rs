@@ -116,7 +116,7 @@ both_backends! {
         keystead.deliver();
         let (_, text) = keystead.mailbox.to("ada@new.example").pop().unwrap();
         let token = text.split_whitespace().find_map(|word| word.strip_prefix("https://id.test/confirm-address/")).unwrap();
-        let visitor = Caller::visitor(Default::default());
+        let visitor = Caller::visitor(Arrival::default());
         address_changes::confirm(engine, &visitor, token).unwrap();
         assert_eq!(now().user().email.as_str(), "ada@new.example");
 

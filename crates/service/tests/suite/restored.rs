@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keystead_domain::audit::{AuditAction, Origin, Outcome};
+use keystead_domain::audit::{AuditAction, Outcome};
 use keystead_domain::mail::Mail;
 use keystead_domain::policy::{Action, Principal};
 use keystead_domain::registration::TypedCode;
@@ -11,7 +11,7 @@ use keystead_service::access_requests::{NewAccessRequest, Terms, approve, leave,
 use keystead_service::profile::{self, ProfileChange};
 use keystead_service::restored::{self, Ended};
 use keystead_service::sign_ins::SignIn;
-use keystead_service::{Caller, Code, address_changes, passwords, sessions, sign_ups};
+use keystead_service::{Arrival, Caller, Code, address_changes, passwords, sessions, sign_ups};
 use keystead_storage::audit;
 use keystead_testkit::{Keystead, TestDatabase, both_backends};
 
@@ -30,9 +30,12 @@ const ENDED: [&str; 8] = [
     "sessions",
 ];
 /// As the backup has it.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 21] = [
     "__diesel_schema_migrations",
     "access_requests",
+    "api_key_bars",
+    "api_key_secrets",
+    "api_keys",
     "app_secrets",
     "apps",
     "audit_events",
@@ -40,6 +43,8 @@ const KEPT: [&str; 16] = [
     "audit_seals",
     "counters",
     "deployment",
+    "memberships",
+    "projects",
     "recovery_codes",
     "revocations",
     "signing_keys",
@@ -63,7 +68,7 @@ fn leave_request(keystead: &Keystead, company: &str) -> keystead_domain::id::Acc
         contact: "eve@example.com".parse().unwrap(),
         intended_use: "To sign our people in.".parse().unwrap(),
     };
-    leave(&keystead.engine, &Caller::visitor(Origin::default()), new).unwrap()
+    leave(&keystead.engine, &Caller::visitor(Arrival::default()), new).unwrap()
 }
 
 both_backends! {
@@ -137,7 +142,7 @@ both_backends! {
         let keystead = Keystead::on(&database);
         let app = keystead.caller(&keystead.tenant("Acme"));
         let (_, session) = verified(&keystead, &app, ADA);
-        let visitor = Caller::visitor(Origin::default());
+        let visitor = Caller::visitor(Arrival::default());
         let link = |address: &str| {
             keystead.deliver();
             let (_, text) = keystead.mailbox.to(address).pop().unwrap();
@@ -173,7 +178,7 @@ both_backends! {
         let keystead = Keystead::on(&database);
         let app = keystead.caller(&keystead.tenant("Acme"));
         assert!(restored::settle(&keystead.engine, &app, false).is_err());
-        assert!(restored::settle(&keystead.engine, &Caller::visitor(Origin::default()), false).is_err());
+        assert!(restored::settle(&keystead.engine, &Caller::visitor(Arrival::default()), false).is_err());
         assert_eq!(events(&database), 0);
     }
 }

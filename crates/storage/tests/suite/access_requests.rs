@@ -71,6 +71,7 @@ both_backends! {
             plan: "free".parse().unwrap(),
             status: TenantStatus::Active,
             entity_hotkey: None,
+            demands: Default::default(),
             created_at: NOW,
         };
         let tenant = made.id;

@@ -72,7 +72,7 @@ both_backends! {
                 let mut rows = tx.tenant(&stranger);
                 assert!(users::find(&mut rows, ada.id)?.is_none());
                 assert!(users::find_password(&mut rows, ada.id)?.is_none());
-                assert!(!users::rename(&mut rows, ada.id, None)?);
+                assert!(!users::rename(&mut rows, ada.id, None, NOW)?);
                 assert!(!users::reset_password(&mut rows, ada.id, &hash, NOW)?);
                 assert!(!users::remove(&mut rows, ada.id, &hash)?);
                 assert!(sessions::list(&mut rows, ada.id)?.is_empty());

@@ -36,7 +36,10 @@ pub(crate) fn user(scope: &TenantScope, email: &str) -> User {
         name: Some("Ada".parse().unwrap()),
         status: UserStatus::Active,
         operator: false,
+        handle: None,
         created_at: NOW,
+        last_login_at: None,
+        updated_at: NOW,
     }
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn session(user: &User) -> Session {
         ends_at: NOW + std::time::Duration::from_secs(3600),
         ip: Some("2001:db8::1".parse().unwrap()),
         user_agent: keystead_domain::session::UserAgent::new("curl/8"),
+        active_tenant: None,
     }
 }
 

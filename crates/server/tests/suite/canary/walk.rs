@@ -34,6 +34,10 @@ pub(super) struct Walk {
     pub(super) app: (String, String),
     pub(super) access_token: String,
     pub(super) session: String,
+    /// A person's cookie.
+    pub(super) cookie: String,
+    /// A person's API key.
+    pub(super) key: String,
     pub(super) secrets: BTreeSet<String>,
     /// For each operation that was called: whether it went well, and what became of it.
     called: BTreeMap<String, BTreeSet<bool>>,
@@ -83,6 +87,8 @@ impl Walk {
             app,
             access_token: String::new(),
             session: String::new(),
+            cookie: String::new(),
+            key: String::new(),
             secrets,
             called: BTreeMap::new(),
             errors: String::new(),
@@ -106,7 +112,9 @@ impl Walk {
         let went_well = answer.status < 400;
         self.called.entry(operation.to_owned()).or_default().insert(went_well);
         assert!(answer.status != 500, "{operation}: {}", answer.text);
-        if let Some((_, value)) = answer.cookie.as_deref().and_then(|cookie| cookie.split_once('=')) {
+        // A cookie that is cleared has no value.
+        let set = answer.cookie.as_deref().and_then(|cookie| cookie.split_once('='));
+        if let Some((_, value)) = set.filter(|(_, value)| !value.is_empty()) {
             self.secrets.insert(value.to_owned());
         }
         if went_well {
@@ -129,6 +137,22 @@ impl Walk {
         if !session.is_empty() {
             headers.push(("x-session-token", &session));
         }
+        self.ask(operation, path, &headers, &body.to_string()).json()
+    }
+
+    /// Calls an endpoint as a person with a browser.
+    pub(super) fn as_person(&mut self, operation: &str, body: &Value) -> Value {
+        let (cookie, origin) = (self.cookie.clone(), self.server.url.clone());
+        let headers = [("content-type", "application/json"), ("origin", &origin), ("cookie", &cookie)];
+        let (_, path) = operation.split_once(' ').unwrap();
+        self.ask(operation, path, &headers, &body.to_string()).json()
+    }
+
+    /// Calls an endpoint as a person's script.
+    pub(super) fn as_script(&mut self, operation: &str, body: &Value) -> Value {
+        let key = self.key.clone();
+        let headers = [("content-type", "application/json"), ("x-api-key", key.as_str())];
+        let (_, path) = operation.split_once(' ').unwrap();
         self.ask(operation, path, &headers, &body.to_string()).json()
     }
 
@@ -258,7 +282,10 @@ impl Walk {
             let (wrong, swapped) = (as_bearer("canary.as.token"), as_bearer(&session));
             let basic = format!("Basic {secret}");
             let cookie = format!("keystead-pre={MARK}; session={session}");
-            let attempts: [(&[(&str, &str)], &str); 7] = [
+            let (person, script) = (self.cookie.clone(), self.key.clone());
+            let attempts: [(&[(&str, &str)], &str); 9] = [
+                (&[json, ("cookie", &person)], &broken),
+                (&[json, ("x-api-key", &script)], &nonsense),
                 (&[json, ("authorization", &bearer), ("x-session-token", &session)], &nonsense),
                 (&[json, ("authorization", &bearer), ("x-session-token", &session)], &broken),
                 (&[json, ("authorization", &bearer), ("x-session-token", "sess_canary")], &nonsense),

@@ -1,0 +1,339 @@
+//! API keys: long-lived credentials of people, for scripts.
+//!
+//! `ks_live_<12>_<32>`: a brand, an environment, 12 lower-case hexadecimal characters that look the key up,
+//! and 32 of base62, the last 6 of which are a checksum over all that comes before them. So a scanner, and
+//! the server before it asks the database, can tell a key from noise.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::id::{ApiKeyId, MembershipId, SessionId, TenantId, UserId};
+use crate::name::Name;
+use crate::oauth::ScopeSet;
+use crate::{Secret, Timestamp};
+
+/// A key as it is stored. It is never more powerful than its holder is now.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose.
+    pub user: UserId,
+    /// The one tenant that it reaches; nothing for one that reaches all of its holder's.
+    pub pin: Option<Pin>,
+    /// What its holder calls it.
+    pub name: Name,
+    /// What it is for, as far as other services care.
+    pub environment: Environment,
+    /// The most that it may do.
+    pub scopes: ScopeSet,
+    /// The look-up part of its newest secret, to be recognized by.
+    pub prefix: KeyPrefix,
+    /// In which session it was made, where it was made in one.
+    pub made_in: Option<SessionId>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl ApiKey {
+    /// Whether the key can be used at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// The membership that a key hangs on, and its tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pin {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The membership; the key ends with it.
+    pub membership: MembershipId,
+}
+
+/// What a key is for. Keystead treats both alike; services behind it may not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Environment {
+    /// The real thing.
+    Live,
+    /// Trying things out.
+    Test,
+}
+
+impl Environment {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Live, Self::Test];
+
+    /// The word that is stored and shown, and stands in the key.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Environment {
+    type Err = InvalidEnvironment;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEnvironment> {
+        Self::ALL.into_iter().find(|env| env.as_str() == text).ok_or(InvalidEnvironment)
+    }
+}
+
+/// A text that is no environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be live or test")]
+pub struct InvalidEnvironment;
+
+/// The 12 lower-case hexadecimal characters that a key is looked up by. They authenticate nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyPrefix([u8; PREFIX_LEN]);
+
+const PREFIX_LEN: usize = 12;
+const SECRET_LEN: usize = 32;
+const CHECKSUM_LEN: usize = 6;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+impl KeyPrefix {
+    /// The prefix made of 6 random bytes.
+    pub fn new(random: [u8; 6]) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; PREFIX_LEN];
+        for (at, place) in text.iter_mut().enumerate() {
+            let byte = random[at / 2];
+            *place = HEX[usize::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })];
+        }
+        Self(text)
+    }
+
+    /// The prefix as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for KeyPrefix {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let bytes = <[u8; PREFIX_LEN]>::try_from(text.as_bytes()).map_err(|_| NoKey)?;
+        if bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(bytes))
+        } else {
+            Err(NoKey)
+        }
+    }
+}
+
+/// What API keys of a deployment begin with: 1 to 32 lower-case letters, digits and underscores, a letter
+/// first and no underscore last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Brand(String);
+
+impl Brand {
+    /// The brand as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that no key can begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 32 lower-case letters, digits and underscores, a letter first and no underscore last")]
+pub struct InvalidBrand;
+
+impl FromStr for Brand {
+    type Err = InvalidBrand;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBrand> {
+        let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+        if plain && starts && !text.ends_with('_') && text.len() <= 32 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidBrand)
+        }
+    }
+}
+
+/// A text that is no well-formed key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a well-formed API key")]
+pub struct NoKey;
+
+/// A well-formed key: its checksum is right. Whether anybody has it is another matter.
+#[derive(Clone, Debug)]
+pub struct KeyText {
+    /// The environment that it names.
+    pub environment: Environment,
+    /// What it is looked up by.
+    pub prefix: KeyPrefix,
+    text: Secret<String>,
+}
+
+impl KeyText {
+    /// Puts a new key together. `random` are the 26 random characters of base62 before the checksum.
+    pub fn compose(
+        brand: &Brand,
+        environment: Environment,
+        prefix: KeyPrefix,
+        random: &Secret<String>,
+    ) -> Self {
+        let mut text = format!("{}_{environment}_{prefix}_{}", brand.as_str(), random.expose());
+        text.push_str(&checksum(text.as_bytes()));
+        Self { environment, prefix, text: Secret::new(text) }
+    }
+
+    /// How many random characters a key has before its checksum: 154 bits.
+    pub const RANDOM_LEN: usize = SECRET_LEN - CHECKSUM_LEN;
+
+    /// Reads a key of this brand.
+    pub fn parse(text: &str, brand: &Brand) -> Result<Self, NoKey> {
+        let rest = text.strip_prefix(brand.as_str()).and_then(|rest| rest.strip_prefix('_')).ok_or(NoKey)?;
+        let mut parts = rest.split('_');
+        let (Some(environment), Some(prefix), Some(secret), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NoKey);
+        };
+        let (environment, prefix) = (environment.parse().map_err(|_| NoKey)?, prefix.parse()?);
+        if secret.len() != SECRET_LEN || !secret.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(NoKey);
+        }
+        // All of it is ASCII by now.
+        let (before, sum) = text.split_at_checked(text.len() - CHECKSUM_LEN).ok_or(NoKey)?;
+        if checksum(before.as_bytes()) != sum {
+            return Err(NoKey);
+        }
+        Ok(Self { environment, prefix, text: Secret::new(text.to_owned()) })
+    }
+
+    /// Whether `text` could be a key of this brand, well-formed or not: then it is no other credential.
+    pub fn resembles(text: &str, brand: &Brand) -> bool {
+        let rest = text.strip_prefix(brand.as_str()).and_then(|rest| rest.strip_prefix('_'));
+        rest.is_some_and(|rest| Environment::ALL.iter().any(|env| rest.starts_with(env.as_str())))
+    }
+
+    /// The whole key.
+    pub const fn expose(&self) -> &String {
+        self.text.expose()
+    }
+
+    /// The whole key, to be shown once.
+    pub fn into_secret(self) -> Secret<String> {
+        self.text
+    }
+}
+
+/// CRC-32/ISO-HDLC in base62, most significant digit first, 6 characters.
+fn checksum(bytes: &[u8]) -> String {
+    let mut rest = crc32(bytes);
+    let mut digits = [b'0'; CHECKSUM_LEN];
+    for place in digits.iter_mut().rev() {
+        *place = BASE62[(rest % 62) as usize];
+        rest /= 62;
+    }
+    digits.iter().map(|&b| char::from(b)).collect()
+}
+
+/// CRC-32/ISO-HDLC: the reflected polynomial 0xEDB88320, all ones before and after.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for &byte in bytes {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn brand() -> Brand {
+        "ks".parse().unwrap()
+    }
+
+    fn key() -> KeyText {
+        let random = Secret::new("abcdefghijklmnopqrstuvwxyz".to_owned());
+        KeyText::compose(&brand(), Environment::Live, KeyPrefix::new([0xde, 0xad, 0xbe, 0xef, 0, 1]), &random)
+    }
+
+    #[test]
+    fn the_checksum_is_the_catalogues() {
+        // The check value of CRC-32/ISO-HDLC in the catalogue of parametrised CRC algorithms.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(checksum(b""), "000000");
+    }
+
+    #[test]
+    fn a_key_has_the_documented_shape() {
+        let key = key();
+        let text = key.expose();
+        assert!(text.starts_with("ks_live_deadbeef0001_abcdefghijklmnopqrstuvwxyz"), "{text}");
+        assert_eq!(text.len(), "ks_live_".len() + 12 + 1 + 32);
+        let read = KeyText::parse(text, &brand()).unwrap();
+        assert_eq!((read.environment, read.prefix), (Environment::Live, key.prefix));
+    }
+
+    #[test]
+    fn any_changed_character_is_noticed() {
+        let text = key().into_secret().expose().clone();
+        for at in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'a' { b'b' } else { b'a' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(KeyText::parse(&changed, &brand()).is_err(), "{at}");
+        }
+        for bad in ["", "ks_live_", "ks__", "ks_live_deadbeef0001_é", &text[1..], &format!("{text}0")] {
+            assert!(KeyText::parse(bad, &brand()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_brand_may_have_underscores() {
+        let brand: Brand = "my_brand".parse().unwrap();
+        let random = Secret::new("0".repeat(26));
+        let key = KeyText::compose(&brand, Environment::Test, KeyPrefix::new([0; 6]), &random);
+        assert!(KeyText::parse(key.expose(), &brand).is_ok());
+        assert!(KeyText::parse(key.expose(), &"my".parse().unwrap()).is_err());
+        for bad in ["", "Ks", "ks_", "1ks", "k-s", &"k".repeat(33)] {
+            assert!(bad.parse::<Brand>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(ks_live_)?\\PC{0,60}") {
+            let _ = KeyText::parse(&text, &brand());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The account API, `/api/auth` and `/api/user`: people, in browsers and with their scripts. Errors are
+//! envelopes. Under `/api/auth` answers are those that npm `better-auth/client` reads.
+
+mod api_keys;
+mod call;
+mod cookie;
+mod profile;
+mod sessions;
+mod sign_ups;
+mod views;
+
+use actix_web::ResponseError as _;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, header};
+use actix_web::middleware::{DefaultHeaders, Next, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use keystead_service::Engine;
+
+use crate::error::{Envelope, Fault};
+use crate::resource::{Endpoint, mount};
+use crate::{limits, origin};
+
+/// The most bytes that the surface reads.
+pub(crate) const LIMIT: usize = 10 * 1024 * 1024;
+
+fn auth() -> Vec<Endpoint> {
+    [sign_ups::endpoints(), sessions::endpoints(), api_keys::endpoints()].into_iter().flatten().collect()
+}
+
+fn user() -> Vec<Endpoint> {
+    [profile::endpoints()].into_iter().flatten().collect()
+}
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    [auth(), user()].into_iter().flatten().collect()
+}
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    for (prefix, endpoints) in [("/api/auth", auth()), ("/api/user", user())] {
+        cfg.service(
+            web::scope(prefix)
+                .wrap(from_fn(from_our_pages))
+                .wrap(from_fn(limits::envelopes))
+                // Answers hold credentials and personal data.
+                .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
+                .configure(|cfg| mount(cfg, prefix, endpoints, Envelope::method_not_allowed))
+                .default_service(web::to(async || -> Result<&str, Envelope> {
+                    Err(Fault::NoSuchPath.into())
+                })),
+        );
+    }
+}
+
+/// Refuses what changes something and comes from the page of another origin, with or without a cookie.
+async fn from_our_pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let ours = reads
+        || request.app_data::<Data<Engine>>().is_some_and(|engine| {
+            let settings = engine.settings();
+            origin::is_ours(request.request(), &settings.issuer, &settings.trusted_origins)
+        });
+    if !ours {
+        return Ok(request.into_response(Envelope::ForeignOrigin.error_response()));
+    }
+    Ok(next.call(request).await?.map_into_boxed_body())
+}

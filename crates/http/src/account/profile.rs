@@ -1,0 +1,82 @@
+//! `/api/user/me`: the person that calls.
+
+use actix_web::HttpResponse;
+use actix_web::web;
+use keystead_domain::Owner;
+use keystead_domain::name::Name;
+use keystead_domain::policy::Action;
+use keystead_service::{Error, accounts};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::call::PersonCall;
+use super::views::{Answer, UserView};
+use crate::body::{Fields, JsonBody};
+use crate::error::Envelope;
+use crate::resource::{Endpoint, endpoint};
+use crate::run;
+
+/// The user, in an envelope.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: `Answer` is what is rendered")]
+struct UserAnswer {
+    success: bool,
+    status: u16,
+    code: String,
+    message: String,
+    data: UserView,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/user/me",
+    tag = "Profile",
+    summary = "The person that calls",
+    responses(
+        (status = 200, description = "The user", body = UserAnswer)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn me(call: PersonCall) -> Result<HttpResponse, Envelope> {
+    let person = call.caller.as_person()?;
+    call.caller.allow(Action::ReadProfile, Owner::Platform)?;
+    Ok(Answer::ok("User fetched successfully", UserView::from(person)).response())
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ProfileBody {
+    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
+    full_name: Option<String>,
+}
+
+impl JsonBody for ProfileBody {
+    type Command = Name;
+
+    fn parse(self) -> Result<Name, Error> {
+        let mut fields = Fields::default();
+        let name = fields.required("fullName", self.full_name.as_deref());
+        fields.finish(name)
+    }
+}
+
+#[utoipa::path(
+    put,
+    path = "/api/user/me",
+    tag = "Profile",
+    summary = "Change one's name",
+    request_body = ProfileBody,
+    responses(
+        (status = 200, description = "The user as it is now", body = UserAnswer)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn change(call: PersonCall<ProfileBody>) -> Result<HttpResponse, Envelope> {
+    let PersonCall { caller, body, engine } = call;
+    let person = run(&engine, move |engine| accounts::rename(engine, &caller, body)).await?;
+    Ok(Answer::ok("User updated successfully", UserView::from(&person)).response())
+}
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![endpoint::<__path_me>(web::to(me)), endpoint::<__path_change>(web::to(change))]
+}

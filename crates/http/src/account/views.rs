@@ -1,0 +1,112 @@
+//! How the account API shows instants and users, and the envelope of an answer.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use keystead_domain::Timestamp;
+use keystead_domain::policy::PersonPrincipal;
+use keystead_domain::user::{User, UserStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// RFC 3339 in UTC with milliseconds.
+pub(crate) fn instant(at: Timestamp) -> String {
+    at.to_rfc3339_millis()
+}
+
+/// The envelope of an answer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Answer<T> {
+    success: bool,
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+    data: T,
+}
+
+impl<T: Serialize> Answer<T> {
+    /// An answer of status 200.
+    pub(crate) const fn ok(message: &'static str, data: T) -> Self {
+        Self { success: true, status: 200, code: "OK", message, data }
+    }
+
+    /// The response.
+    pub(crate) fn response(self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        HttpResponse::build(status).json(self)
+    }
+}
+
+/// A user as `/api/auth` shows it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuthUser {
+    id: String,
+    email: String,
+    name: String,
+    /// Keystead keeps no pictures.
+    #[schema(nullable, required)]
+    image: Option<String>,
+    email_verified: bool,
+    two_factor_enabled: bool,
+    created_at: String,
+    updated_at: String,
+}
+
+impl AuthUser {
+    pub(crate) fn new(user: &User, two_factor_enabled: bool) -> Self {
+        Self {
+            id: user.id.to_ulid(),
+            email: user.email.to_string(),
+            name: user.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            image: None,
+            email_verified: user.email_verified_at.is_some(),
+            two_factor_enabled,
+            created_at: instant(user.created_at),
+            updated_at: instant(user.updated_at),
+        }
+    }
+}
+
+/// A user as `/api/user` shows it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserView {
+    id: String,
+    email: String,
+    full_name: String,
+    #[schema(nullable, required)]
+    handle: Option<String>,
+    is_verified: bool,
+    #[schema(nullable, required)]
+    verified_at: Option<String>,
+    is_active: bool,
+    #[schema(nullable, required)]
+    last_login_at: Option<String>,
+    /// `user`, or `operator` for who runs the platform.
+    role: &'static str,
+    organization_count: usize,
+    two_factor_enabled: bool,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<&PersonPrincipal> for UserView {
+    fn from(person: &PersonPrincipal) -> Self {
+        let user = &person.user;
+        Self {
+            id: user.id.to_ulid(),
+            email: user.email.to_string(),
+            full_name: user.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            handle: user.handle.as_ref().map(ToString::to_string),
+            is_verified: user.email_verified_at.is_some(),
+            verified_at: user.email_verified_at.map(instant),
+            is_active: user.status == UserStatus::Active,
+            last_login_at: user.last_login_at.map(instant),
+            role: if user.operator { "operator" } else { "user" },
+            organization_count: person.standings.len(),
+            two_factor_enabled: person.second_factor,
+            created_at: instant(user.created_at),
+            updated_at: instant(user.updated_at),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A call of the bearer API: an API key, and the organization that it acts in. Cookies are not read.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use keystead_domain::Owner;
+use keystead_domain::id::TenantId;
+use keystead_domain::plan::Feature;
+use keystead_domain::policy::{Denied, PersonPrincipal, Standing};
+use keystead_service::people::{self, Presented};
+use keystead_service::{Caller, Engine, access};
+
+use crate::credentials::{self, PersonHeader};
+use crate::error::{BearerError, Fault};
+use crate::{engine, run};
+
+/// A call by a person's script.
+pub(crate) struct KeyCall {
+    pub(crate) caller: Caller,
+    /// The organization that it acts in.
+    pub(crate) tenant: TenantId,
+    pub(crate) engine: Data<Engine>,
+}
+
+impl KeyCall {
+    /// The person.
+    pub(crate) fn person(&self) -> Result<&PersonPrincipal, Denied> {
+        self.caller.as_person()
+    }
+
+    /// What the person is in the organization.
+    pub(crate) fn standing(&self) -> Result<&Standing, Denied> {
+        self.person()?.standing(self.tenant).ok_or(Denied::NotAMember)
+    }
+
+    /// Whose rows the call is about.
+    pub(crate) const fn owner(&self) -> Owner {
+        Owner::Tenant(self.tenant)
+    }
+}
+
+async fn authenticate(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, BearerError> {
+    let arrival = credentials::arrival(request, engine);
+    let presented = match credentials::person(request, &engine.settings().prefixes.api_key)? {
+        PersonHeader::Key(key) => Presented::Key(key),
+        PersonHeader::NoToken | PersonHeader::Absent => return Err(Fault::NoCredential.into()),
+        PersonHeader::Token(token) => {
+            // The token of an app may be good, and opens nothing here.
+            run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?;
+            return Err(Denied::Forbidden.into());
+        }
+    };
+    let verified = match people::recall(engine, &presented) {
+        Some(verified) => verified,
+        None => {
+            let arrival = arrival.clone();
+            run(engine, move |engine| people::verify(engine, &presented, &arrival)).await?
+        }
+    };
+    Ok(people::admit(engine, &verified, arrival)?)
+}
+
+/// The organization that the call acts in, whose plan opens the surface.
+fn tenant(request: &HttpRequest, engine: &Engine, caller: &Caller) -> Result<TenantId, BearerError> {
+    let person = caller.as_person()?;
+    let asked = credentials::organization(request)?;
+    let tenant = person.acts_in(asked)?.tenant.id;
+    person.require(Feature::ApiAccess, tenant).map_err(|_| {
+        let smallest = engine.settings().plans.smallest_with(Feature::ApiAccess);
+        BearerError::Plan {
+            feature: Feature::ApiAccess.as_str(),
+            required: smallest.map(|plan| plan.name.to_string()),
+        }
+    })?;
+    Ok(tenant)
+}
+
+impl FromRequest for KeyCall {
+    type Error = BearerError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, BearerError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let engine = engine(&request)?;
+            let caller = authenticate(&request, &engine).await?;
+            let tenant = tenant(&request, &engine, &caller)?;
+            Ok(Self { caller, tenant, engine })
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! The bearer API, `/api/v1`: scripts of people, in the organization that their key belongs to.
+
+mod call;
+mod me;
+
+use actix_web::http::header;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::web::{self, ServiceConfig};
+
+use crate::error::{BearerError, Fault};
+use crate::limits;
+use crate::resource::{Endpoint, mount};
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    [me::endpoints()].into_iter().flatten().collect()
+}
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(
+        web::scope("/api/v1")
+            .wrap(from_fn(limits::bearer))
+            .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
+            .configure(|cfg| mount(cfg, "/api/v1", endpoints(), BearerError::method_not_allowed))
+            .default_service(web::to(async || -> Result<&str, BearerError> {
+                Err(Fault::NoSuchPath.into())
+            })),
+    );
+}

@@ -1,0 +1,374 @@
+//! API keys of the people of the platform, and the secrets that they are shown as.
+
+use std::time::Duration;
+
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use keystead_domain::api_key::{ApiKey, KeyPrefix, Pin};
+use keystead_domain::id::{ApiKeyId, SessionId, TenantId, UserId};
+use keystead_domain::name::Name;
+use keystead_domain::oauth::ScopeSet;
+use keystead_domain::revocation::Revocation;
+use keystead_domain::user::User;
+use keystead_domain::{Owner, Timestamp, TokenDigest};
+
+use crate::row::Reading;
+use crate::schema::{api_key_bars, api_key_secrets, api_keys, memberships, users};
+use crate::users::UserRow;
+use crate::{PlatformTx, StoreError, TenantTx};
+
+#[derive(HasQuery, Insertable)]
+#[diesel(table_name = api_keys)]
+pub(crate) struct KeyRow {
+    directory: String,
+    id: String,
+    user_id: String,
+    tenant_id: Option<String>,
+    membership_id: Option<String>,
+    name: String,
+    environment: String,
+    scopes: String,
+    session_id: Option<String>,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// The newest secret of a key is what it is recognized by.
+#[derive(HasQuery, Insertable)]
+#[diesel(table_name = api_key_secrets)]
+pub(crate) struct SecretRow {
+    prefix: String,
+    directory: String,
+    key_id: String,
+    digest: Vec<u8>,
+    created_at: i64,
+    ends_at: Option<i64>,
+}
+
+/// One secret of a key.
+#[derive(Clone, Debug)]
+pub struct KeySecret {
+    /// What it is looked up by.
+    pub prefix: KeyPrefix,
+    /// The digest of the whole key.
+    pub digest: TokenDigest,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends, where another took its place.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl TryFrom<SecretRow> for KeySecret {
+    type Error = StoreError;
+
+    fn try_from(row: SecretRow) -> Result<Self, StoreError> {
+        let read = Reading { table: "api_key_secrets", row: &row.prefix };
+        Ok(Self {
+            prefix: read.parse("prefix", &row.prefix)?,
+            digest: TokenDigest::from_bytes(read.bytes("digest", &row.digest)?),
+            created_at: Timestamp::from_micros(row.created_at),
+            ends_at: row.ends_at.map(Timestamp::from_micros),
+        })
+    }
+}
+
+/// The key of a row, recognized by `prefix`.
+pub(crate) fn key(row: KeyRow, prefix: KeyPrefix) -> Result<ApiKey, StoreError> {
+    let read = Reading { table: "api_keys", row: &row.id };
+    let tenant = read.parse_some("tenant_id", row.tenant_id.as_deref())?;
+    let membership = read.parse_some("membership_id", row.membership_id.as_deref())?;
+    Ok(ApiKey {
+        id: read.parse("id", &row.id)?,
+        user: read.parse("user_id", &row.user_id)?,
+        pin: tenant.zip(membership).map(|(tenant, membership)| Pin { tenant, membership }),
+        name: read.parse("name", &row.name)?,
+        environment: read.parse("environment", &row.environment)?,
+        scopes: read.parse("scopes", &row.scopes)?,
+        prefix,
+        made_in: read.parse_some("session_id", row.session_id.as_deref())?,
+        expires_at: row.expires_at.map(Timestamp::from_micros),
+        last_used_at: row.last_used_at.map(Timestamp::from_micros),
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+    })
+}
+
+/// Adds a key of one of the directory's people, with its first secret, that of `key.prefix`. Where it is
+/// pinned, the membership has to be there.
+pub fn insert(tx: &mut TenantTx<'_>, key: &ApiKey, digest: &TokenDigest) -> Result<(), StoreError> {
+    let row = KeyRow {
+        directory: tx.key(),
+        id: key.id.to_string(),
+        user_id: key.user.to_string(),
+        tenant_id: key.pin.map(|pin| pin.tenant.to_string()),
+        membership_id: key.pin.map(|pin| pin.membership.to_string()),
+        name: key.name.to_string(),
+        environment: key.environment.to_string(),
+        scopes: key.scopes.to_string(),
+        session_id: key.made_in.map(|session| session.to_string()),
+        expires_at: key.expires_at.map(Timestamp::as_micros),
+        last_used_at: key.last_used_at.map(Timestamp::as_micros),
+        created_at: key.created_at.as_micros(),
+        updated_at: key.updated_at.as_micros(),
+    };
+    on!(tx, |conn| diesel::insert_into(api_keys::table).values(&row).execute(conn))?;
+    insert_secret(tx, key.id, key.prefix, digest, key.created_at)
+}
+
+/// Adds a secret to a key.
+pub fn insert_secret(
+    tx: &mut TenantTx<'_>,
+    key: ApiKeyId,
+    prefix: KeyPrefix,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let row = SecretRow {
+        prefix: prefix.to_string(),
+        directory: tx.key(),
+        key_id: key.to_string(),
+        digest: digest.as_bytes().to_vec(),
+        created_at: now.as_micros(),
+        ends_at: None,
+    };
+    on!(tx, |conn| diesel::insert_into(api_key_secrets::table).values(&row).execute(conn))?;
+    Ok(())
+}
+
+/// Lets the secrets that a key has now end at `end` at the latest; returns how many live ones there were.
+pub fn end_secrets(tx: &mut TenantTx<'_>, key: ApiKeyId, end: Timestamp) -> Result<usize, StoreError> {
+    let directory = api_key_secrets::directory.eq(tx.key());
+    let ended = on!(tx, |conn| diesel::update(api_key_secrets::table)
+        .filter(directory)
+        .filter(api_key_secrets::key_id.eq(key.to_string()))
+        .filter(api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(end.as_micros())))
+        .set(api_key_secrets::ends_at.eq(Some(end.as_micros())))
+        .execute(conn))?;
+    tx.revoke(Revocation::ApiKey(key));
+    Ok(ended)
+}
+
+/// The secrets of a key, the newest first.
+pub fn list_secrets(tx: &mut TenantTx<'_>, key: ApiKeyId) -> Result<Vec<KeySecret>, StoreError> {
+    let directory = api_key_secrets::directory.eq(tx.key());
+    let rows: Vec<SecretRow> = on!(tx, |conn| SecretRow::query()
+        .filter(directory)
+        .filter(api_key_secrets::key_id.eq(key.to_string()))
+        .order((api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+        .load(conn))?;
+    rows.into_iter().map(KeySecret::try_from).collect()
+}
+
+/// Rows of keys with each of their secrets, the newest secret of a key first, as keys.
+fn with_newest<T>(rows: Vec<(KeyRow, SecretRow, T)>) -> Result<Vec<(ApiKey, T)>, StoreError> {
+    let mut keys: Vec<(ApiKey, T)> = Vec::new();
+    for (row, secret, more) in rows {
+        let secret = KeySecret::try_from(secret)?;
+        let key = key(row, secret.prefix)?;
+        if keys.last().is_none_or(|(last, _)| last.id != key.id) {
+            keys.push((key, more));
+        }
+    }
+    Ok(keys)
+}
+
+/// The keys of one of the directory's people, the newest first.
+pub fn list(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<ApiKey>, StoreError> {
+    let directory = api_keys::directory.eq(tx.key());
+    let rows: Vec<(KeyRow, SecretRow)> = on!(tx, |conn| api_keys::table
+        .inner_join(api_key_secrets::table.on(
+            api_key_secrets::directory.eq(api_keys::directory).and(api_key_secrets::key_id.eq(api_keys::id))
+        ))
+        .filter(directory)
+        .filter(api_keys::user_id.eq(user.to_string()))
+        .order((api_keys::id.desc(), api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+        .select((KeyRow::as_select(), SecretRow::as_select()))
+        .load(conn))?;
+    let keys = with_newest(rows.into_iter().map(|(key, secret)| (key, secret, ())).collect())?;
+    Ok(keys.into_iter().map(|(key, ())| key).collect())
+}
+
+/// One of the directory's keys.
+pub fn find(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let rows: Vec<(KeyRow, SecretRow)> = on!(tx, |conn| api_keys::table
+        .find(key)
+        .inner_join(api_key_secrets::table.on(
+            api_key_secrets::directory.eq(api_keys::directory).and(api_key_secrets::key_id.eq(api_keys::id))
+        ))
+        .order((api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+        .select((KeyRow::as_select(), SecretRow::as_select()))
+        .load(conn))?;
+    let keys = with_newest(rows.into_iter().map(|(key, secret)| (key, secret, ())).collect())?;
+    Ok(keys.into_iter().next().map(|(key, ())| key))
+}
+
+/// The keys that reach the tenant: those pinned to it, and those of its members that are pinned to none,
+/// each with its holder and whether the tenant bars it. The newest first.
+pub fn list_reaching(tx: &mut TenantTx<'_>) -> Result<Vec<(ApiKey, User, bool)>, StoreError> {
+    let tenant = tx.key();
+    let platform = Owner::Platform.to_string();
+    let reaches = api_keys::tenant_id.eq(&tenant).or(api_keys::tenant_id.is_null().and(exists(
+        memberships::table
+            .filter(memberships::tenant_id.eq(&tenant))
+            .filter(memberships::user_id.eq(api_keys::user_id)),
+    )));
+    let barred = exists(
+        api_key_bars::table
+            .filter(api_key_bars::tenant_id.eq(&tenant))
+            .filter(api_key_bars::key_id.eq(api_keys::id)),
+    );
+    let rows: Vec<(KeyRow, SecretRow, (UserRow, bool))> = on!(tx, |conn| api_keys::table
+        .inner_join(api_key_secrets::table.on(
+            api_key_secrets::directory.eq(api_keys::directory).and(api_key_secrets::key_id.eq(api_keys::id))
+        ))
+        .inner_join(
+            users::table.on(users::directory.eq(api_keys::directory).and(users::id.eq(api_keys::user_id)))
+        )
+        .filter(api_keys::directory.eq(&platform))
+        .filter(reaches)
+        .order((api_keys::id.desc(), api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+        .select((KeyRow::as_select(), SecretRow::as_select(), (UserRow::as_select(), barred)))
+        .load(conn))?;
+    let keys = with_newest(rows)?;
+    keys.into_iter().map(|(key, (user, barred))| Ok((key, user.try_into()?, barred))).collect()
+}
+
+/// Renames a key and narrows it; whether there is one.
+pub fn update(
+    tx: &mut TenantTx<'_>,
+    id: ApiKeyId,
+    name: &Name,
+    scopes: &ScopeSet,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let changed = on!(tx, |conn| diesel::update(api_keys::table.find(key))
+        .set((
+            api_keys::name.eq(name.as_str()),
+            api_keys::scopes.eq(scopes.to_string()),
+            api_keys::updated_at.eq(now.as_micros()),
+        ))
+        .execute(conn))?;
+    tx.revoke(Revocation::ApiKey(id));
+    Ok(changed == 1)
+}
+
+/// Revokes one of the directory's keys; whether there was one.
+pub fn remove(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let removed = on!(tx, |conn| diesel::delete(api_keys::table.find(key)).execute(conn))?;
+    tx.revoke(Revocation::ApiKey(id));
+    Ok(removed == 1)
+}
+
+/// Revokes all keys of one of the directory's people but those made in `kept`; returns how many.
+pub fn remove_all(tx: &mut TenantTx<'_>, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError> {
+    let directory = api_keys::directory.eq(tx.key());
+    let kept = kept.map(|session| session.to_string()).unwrap_or_default();
+    let removed = on!(tx, |conn| diesel::delete(api_keys::table)
+        .filter(directory)
+        .filter(api_keys::user_id.eq(user.to_string()))
+        .filter(api_keys::session_id.is_null().or(not(api_keys::session_id.assume_not_null().eq(kept))))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(user));
+    Ok(removed)
+}
+
+/// Revokes a key that is pinned to the tenant; whether there was one.
+pub fn remove_pinned(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<bool, StoreError> {
+    let tenant = api_keys::tenant_id.eq(Some(tx.key()));
+    let platform = Owner::Platform.to_string();
+    let removed = on!(tx, |conn| diesel::delete(api_keys::table.find((platform, id.to_string())))
+        .filter(tenant)
+        .execute(conn))?;
+    tx.revoke(Revocation::ApiKey(id));
+    Ok(removed == 1)
+}
+
+/// Bars a key that is pinned to no tenant from this one, or lets it in again.
+pub fn set_barred(
+    tx: &mut TenantTx<'_>,
+    id: ApiKeyId,
+    barred: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let tenant = tx.key();
+    if barred {
+        let values = (
+            api_key_bars::tenant_id.eq(tenant),
+            api_key_bars::key_id.eq(id.to_string()),
+            api_key_bars::directory.eq(Owner::Platform.to_string()),
+            api_key_bars::created_at.eq(now.as_micros()),
+        );
+        on!(tx, |conn| diesel::insert_into(api_key_bars::table)
+            .values(values)
+            .on_conflict_do_nothing()
+            .execute(conn))?;
+    } else {
+        on!(tx, |conn| diesel::delete(api_key_bars::table.find((tenant, id.to_string()))).execute(conn))?;
+    }
+    tx.revoke(Revocation::ApiKey(id));
+    Ok(())
+}
+
+/// The tenants that bar a key.
+pub fn list_bars(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<Vec<TenantId>, StoreError> {
+    let directory = api_key_bars::directory.eq(tx.key());
+    let rows: Vec<String> = on!(tx, |conn| api_key_bars::table
+        .filter(directory)
+        .filter(api_key_bars::key_id.eq(id.to_string()))
+        .select(api_key_bars::tenant_id)
+        .load(conn))?;
+    rows.iter()
+        .map(|row| Reading { table: "api_key_bars", row: &id.to_string() }.parse("tenant_id", row))
+        .collect()
+}
+
+/// Remembers when keys were last used, each at most once in `grain`. A key that is gone is passed over.
+pub fn touch(
+    tx: &mut PlatformTx<'_>,
+    uses: &[(ApiKeyId, Timestamp)],
+    grain: Duration,
+) -> Result<(), StoreError> {
+    for (id, at) in uses {
+        let key = (Owner::Platform.to_string(), id.to_string());
+        on!(tx, |conn| diesel::update(api_keys::table.find(key))
+            .filter(api_keys::last_used_at.is_null().or(api_keys::last_used_at.le((*at - grain).as_micros())))
+            .set(api_keys::last_used_at.eq(Some(at.as_micros())))
+            .execute(conn))?;
+    }
+    Ok(())
+}
+
+/// Removes at most `limit` keys that ended before `now`; returns how many.
+pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let keys: Vec<(String, String)> = on!(tx, |conn| api_keys::table
+        .filter(api_keys::expires_at.le(now.as_micros()))
+        .select((api_keys::directory, api_keys::id))
+        .limit(limit)
+        .load(conn))?;
+    for (directory, id) in &keys {
+        on!(tx, |conn| diesel::delete(api_keys::table.find((directory, id))).execute(conn))?;
+    }
+    Ok(keys.len())
+}
+
+/// Removes at most `limit` secrets that ended before `now`; returns how many.
+pub fn remove_ended_secrets(
+    tx: &mut PlatformTx<'_>,
+    now: Timestamp,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let prefixes: Vec<String> = on!(tx, |conn| api_key_secrets::table
+        .filter(api_key_secrets::ends_at.le(now.as_micros()))
+        .select(api_key_secrets::prefix)
+        .limit(limit)
+        .load(conn))?;
+    for prefix in &prefixes {
+        on!(tx, |conn| diesel::delete(api_key_secrets::table.find(prefix)).execute(conn))?;
+    }
+    Ok(prefixes.len())
+}
