@@ -5,14 +5,14 @@ use keystead_domain::Owner;
 use keystead_domain::policy::{PlatformScope, TenantScope};
 use keystead_domain::revocation::Revocation;
 
-use crate::postgres::PgConnection;
+use crate::postgres::Postgres;
 use crate::trail::Claim;
 use crate::{StoreError, revocations};
 
 /// A connection to one of the two databases.
 pub(crate) enum Connection {
     Sqlite(Box<SqliteConnection>),
-    Postgres(Box<PgConnection>),
+    Postgres(Box<Postgres>),
 }
 
 impl Connection {
@@ -32,7 +32,7 @@ macro_rules! on {
                 $query
             }
             $crate::connection::Connection::Postgres(boxed) => {
-                let $conn = &mut **boxed;
+                let $conn = &mut ***boxed;
                 $query
             }
         }

@@ -92,7 +92,7 @@ impl Inspection {
     pub fn postgres(&mut self) -> Result<Option<PostgresFacts>, StoreError> {
         let Some(server) = self.server.clone() else { return Ok(None) };
         let row: PostgresRow = self.read(|tx| match tx.connection() {
-            Connection::Postgres(conn) => Ok(diesel::sql_query(POSTGRES).get_result(&mut **conn)?),
+            Connection::Postgres(conn) => Ok(diesel::sql_query(POSTGRES).get_result(&mut ***conn)?),
             Connection::Sqlite(_) => Err(StoreError::Failed("not PostgreSQL".to_owned())),
         })?;
         // A negative limit is none.
@@ -125,7 +125,8 @@ impl Inspection {
 fn backend(tx: &mut Tx<'_>) -> Result<i32, StoreError> {
     match tx.connection() {
         Connection::Postgres(conn) => {
-            let row: Backend = diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(&mut **conn)?;
+            let row: Backend =
+                diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(&mut ***conn)?;
             Ok(row.pid)
         }
         Connection::Sqlite(_) => Ok(0),

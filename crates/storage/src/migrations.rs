@@ -26,7 +26,7 @@ pub(crate) fn run(connection: &mut Connection) -> Result<usize, StoreError> {
         Connection::Postgres(conn) => conn
             .batch_execute(POSTGRES_LOCK)
             .map_err(StoreError::from)
-            .and_then(|()| pending(&mut **conn, POSTGRES)),
+            .and_then(|()| pending(&mut ***conn, POSTGRES)),
     };
     match ran {
         Ok(count) => {
@@ -79,7 +79,7 @@ pub(crate) fn state(connection: &mut Connection) -> Result<Schema, StoreError> {
         .get_result(&mut **conn)?,
         Connection::Postgres(conn) => {
             diesel::sql_query("SELECT count(to_regclass('__diesel_schema_migrations')) AS count")
-                .get_result(&mut **conn)?
+                .get_result(&mut ***conn)?
         }
     };
     if exists.count == 0 {

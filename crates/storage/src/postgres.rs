@@ -1,7 +1,8 @@
-//! Opening PostgreSQL connections: `tokio-postgres` and `rustls`, driven by a small runtime of
-//! storage's own behind diesel's synchronous interface.
+//! Opening PostgreSQL connections: `tokio-postgres` and `rustls` behind diesel's synchronous interface.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -22,13 +23,76 @@ use crate::StoreError;
 use crate::connection::Connection;
 use crate::feed::Call;
 
+/// What diesel's queries run on.
+pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, Driver>;
+
 /// A synchronous connection to PostgreSQL.
-pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, PgRuntime>;
+pub(crate) struct Postgres {
+    connection: PgConnection,
+    driver: Driver,
+}
 
-/// The runtime that drives every PostgreSQL connection. It must not be the caller's: the wrapper
-/// would capture whichever it was made on, and an HTTP worker's cannot be blocked.
-pub(crate) struct PgRuntime;
+impl Deref for Postgres {
+    type Target = PgConnection;
 
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Postgres {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// The runtime of one connection. It runs on the thread that asks a query, while that waits: another
+/// thread would have to be woken for each message there and back. It must not be the caller's own
+/// runtime, which would be captured on an HTTP worker, and that cannot be blocked.
+#[derive(Clone)]
+pub(crate) struct Driver(Arc<Detached>);
+
+/// A runtime that may go away anywhere: dropping one on a thread that drives async tasks panics.
+struct Detached(Option<Runtime>);
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+thread_local! {
+    /// The driver of the connection that is being wrapped: the wrapper asks for one without saying
+    /// for what.
+    static OF_THIS_CONNECTION: Cell<Option<Driver>> = const { Cell::new(None) };
+}
+
+impl Driver {
+    fn new() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self(Arc::new(Detached(Some(runtime)))))
+    }
+
+    /// Wraps a connection that was opened on this runtime.
+    fn wrap(self, connection: AsyncPgConnection) -> Postgres {
+        OF_THIS_CONNECTION.set(Some(self.clone()));
+        Postgres { connection: PgConnection::from(connection), driver: self }
+    }
+}
+
+impl BlockOn for Driver {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.0.as_ref().unwrap_or(&RUNTIME).block_on(future)
+    }
+
+    fn get_runtime() -> Self {
+        OF_THIS_CONNECTION.take().unwrap_or_else(|| Self(Arc::new(Detached(None))))
+    }
+}
+
+/// Where there is always somebody who listens.
 #[expect(clippy::expect_used, reason = "a process that cannot start one thread cannot serve")]
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Builder::new_multi_thread()
@@ -38,16 +102,6 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .build()
         .expect("the operating system lets a thread be started")
 });
-
-impl BlockOn for PgRuntime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        RUNTIME.block_on(future)
-    }
-
-    fn get_runtime() -> Self {
-        Self
-    }
-}
 
 /// How to reach a PostgreSQL server.
 #[derive(Clone)]
@@ -90,7 +144,9 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
-        let connected = RUNTIME.block_on(async {
+        let driver = Driver::new()
+            .map_err(|error| StoreError::Unavailable(format!("no connection can be driven: {error}")))?;
+        let connected = driver.block_on(async {
             match &self.tls {
                 None => {
                     let (client, connection) =
@@ -108,7 +164,7 @@ impl Server {
                 }
             }
         })?;
-        Ok(Connection::Postgres(Box::new(PgConnection::from(connected))))
+        Ok(Connection::Postgres(Box::new(driver.wrap(connected))))
     }
 }
 
@@ -217,8 +273,9 @@ fn unreachable(error: &tokio_postgres::Error) -> StoreError {
     StoreError::Unavailable(format!("PostgreSQL cannot be reached: {text}"))
 }
 
-pub(crate) fn begin(conn: &mut PgConnection, sql: &str) -> QueryResult<()> {
-    RUNTIME.block_on(AnsiTransactionManager::begin_transaction_sql(&mut **conn, sql))
+pub(crate) fn begin(conn: &mut Postgres, sql: &str) -> QueryResult<()> {
+    let Postgres { connection, driver } = conn;
+    driver.block_on(AnsiTransactionManager::begin_transaction_sql(&mut **connection, sql))
 }
 
 pub(crate) fn savepoint(conn: &mut PgConnection) -> QueryResult<()> {
