@@ -8,6 +8,7 @@ use keystead_domain::id::{AccessRequestId, AppId, TenantId};
 use keystead_domain::tenant::Tenant;
 
 use crate::apps::AppRow;
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{access_requests, apps, tenants};
 use crate::tenants::TenantRow;
@@ -97,7 +98,7 @@ pub fn insert(tx: &mut PlatformTx<'_>, request: &AccessRequest) -> Result<(), St
         decided_at: None,
         expires_at: Some((request.created_at + KEPT).as_micros()),
     };
-    on!(tx, |conn| diesel::insert_into(access_requests::table).values(&row).execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(access_requests::table).values(&row).keep_prepared().execute(conn))?;
     Ok(())
 }
 
@@ -147,6 +148,7 @@ pub fn approve(
             access_requests::decided_at.eq(now.as_micros()),
             access_requests::expires_at.eq(None::<i64>),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
 }
@@ -167,6 +169,7 @@ pub fn reject(
             access_requests::decided_at.eq(now.as_micros()),
             access_requests::expires_at.eq((now + KEPT).as_micros()),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
 }

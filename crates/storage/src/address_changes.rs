@@ -7,6 +7,7 @@ use keystead_domain::address_change::AddressChange;
 use keystead_domain::id::UserId;
 use keystead_domain::{Timestamp, TokenDigest};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::address_changes;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -56,6 +57,7 @@ pub fn replace(tx: &mut TenantTx<'_>, change: &AddressChange) -> Result<(), Stor
             address_changes::created_at.eq(excluded(address_changes::created_at)),
             address_changes::expires_at.eq(excluded(address_changes::expires_at)),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }

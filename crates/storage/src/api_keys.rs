@@ -12,6 +12,7 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::user::User;
 use keystead_domain::{Owner, Timestamp, TokenDigest};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{api_key_bars, api_key_secrets, api_keys, memberships, users};
 use crate::users::UserRow;
@@ -145,6 +146,7 @@ pub fn end_secrets(tx: &mut TenantTx<'_>, key: ApiKeyId, end: Timestamp) -> Resu
         .filter(api_key_secrets::key_id.eq(key.to_string()))
         .filter(api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(end.as_micros())))
         .set(api_key_secrets::ends_at.eq(Some(end.as_micros())))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::ApiKey(key));
     Ok(ended)
@@ -251,6 +253,7 @@ pub fn update(
             api_keys::scopes.eq(scopes.to_string()),
             api_keys::updated_at.eq(now.as_micros()),
         ))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::ApiKey(id));
     Ok(changed == 1)
@@ -338,6 +341,7 @@ pub fn touch(
         on!(tx, |conn| diesel::update(api_keys::table.find(key))
             .filter(api_keys::last_used_at.is_null().or(api_keys::last_used_at.le((*at - grain).as_micros())))
             .set(api_keys::last_used_at.eq(Some(at.as_micros())))
+            .keep_prepared()
             .execute(conn))?;
     }
     Ok(())

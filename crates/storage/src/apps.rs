@@ -6,6 +6,7 @@ use keystead_domain::id::{AppId, AppSecretId};
 use keystead_domain::revocation::Revocation;
 use keystead_domain::{Timestamp, TokenDigest};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{app_secrets, apps};
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -104,6 +105,7 @@ pub fn hold(tx: &mut TenantTx<'_>, app: AppId) -> Result<bool, StoreError> {
     // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
     let held = on!(tx, |conn| diesel::update(apps::table.find(key))
         .set(apps::active.eq(apps::active))
+        .keep_prepared()
         .execute(conn))?;
     Ok(held == 1)
 }
@@ -114,6 +116,7 @@ pub fn set_active(tx: &mut TenantTx<'_>, app: AppId, active: bool) -> Result<boo
     let changed = on!(tx, |conn| diesel::update(apps::table.find(key))
         .filter(apps::active.ne(active))
         .set(apps::active.eq(active))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::App(app));
     Ok(changed == 1)
@@ -139,6 +142,7 @@ pub fn end_secrets(tx: &mut TenantTx<'_>, app: AppId, end: Timestamp) -> Result<
         .filter(app_secrets::app_id.eq(app.to_string()))
         .filter(later)
         .set(app_secrets::ends_at.eq(end.as_micros()))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::App(app));
     Ok(())
@@ -181,6 +185,7 @@ pub fn touch_secret(tx: &mut TenantTx<'_>, secret: AppSecretId, now: Timestamp) 
         .filter(of_owner)
         .filter(app_secrets::id.eq(secret.to_string()))
         .set(app_secrets::last_used_at.eq(now.as_micros()))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }

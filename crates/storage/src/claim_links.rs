@@ -7,6 +7,7 @@ use keystead_domain::claim::ClaimLink;
 use keystead_domain::id::AppId;
 use keystead_domain::{Timestamp, TokenDigest};
 
+use crate::prepared::KeepPrepared as _;
 use crate::schema::claim_links;
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -28,6 +29,7 @@ pub fn replace(tx: &mut TenantTx<'_>, link: &ClaimLink) -> Result<(), StoreError
             claim_links::created_at.eq(excluded(claim_links::created_at)),
             claim_links::expires_at.eq(excluded(claim_links::expires_at)),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use diesel::upsert::excluded;
 use keystead_domain::Timestamp;
 use keystead_domain::limits::Budget;
 
+use crate::prepared::KeepPrepared as _;
 use crate::schema::counters;
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -31,6 +32,7 @@ pub fn take(
         .do_update()
         .set(counters::count.eq(counters::count + excluded(counters::count)))
         .returning(counters::count)
+        .keep_prepared()
         .get_result(conn))?;
     Ok(count <= budget.max)
 }
@@ -45,6 +47,7 @@ pub fn give_back(
     let key = (tx.key(), budget.name, subject, budget.window_start(now).as_micros());
     on!(tx, |conn| diesel::update(counters::table.find(key))
         .set(counters::count.eq(counters::count - 1))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }

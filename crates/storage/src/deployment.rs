@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use crate::prepared::KeepPrepared as _;
 use crate::schema::deployment;
 use crate::{PlatformTx, StoreError};
 
@@ -48,6 +49,7 @@ pub fn replace_master_key(
         replaced += on!(tx, |conn| diesel::update(deployment::table.find(key))
             .filter(deployment::value.eq(old))
             .set(deployment::value.eq(new))
+            .keep_prepared()
             .execute(conn))?;
         if replaced == 0 {
             return Ok(false);

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use keystead_domain::id::JobId;
 use keystead_domain::{Email, Owner, Timestamp};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::jobs;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -116,6 +117,7 @@ pub fn claim_due(
                 (jobs::attempts.eq(jobs::attempts + 1), jobs::next_attempt_at.eq((now + lease).as_micros()),)
             )
             .returning(JobRow::as_returning())
+            .keep_prepared()
             .get_result(conn)
             .optional())?;
         claimed.extend(row.map(DueJob::try_from).transpose()?);

@@ -19,6 +19,7 @@ mod generations;
 mod migrations;
 mod pool;
 mod postgres;
+mod prepared;
 mod row;
 mod schema;
 mod sqlite;

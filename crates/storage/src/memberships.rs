@@ -9,6 +9,7 @@ use keystead_domain::tenant::Tenant;
 use keystead_domain::user::User;
 use keystead_domain::{Owner, Timestamp};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{memberships, tenants, users};
 use crate::tenants::TenantRow;
@@ -107,6 +108,7 @@ pub fn hold_owners(tx: &mut TenantTx<'_>) -> Result<(), StoreError> {
     // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
     on!(tx, |conn| diesel::update(tenants::table.find(tenant))
         .set(tenants::status.eq(tenants::status))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }
@@ -128,6 +130,7 @@ pub fn set_role(tx: &mut TenantTx<'_>, seen: &Membership, role: Role) -> Result<
     let changed = on!(tx, |conn| diesel::update(memberships::table.find(key))
         .filter(memberships::role.eq(seen.role.as_str()))
         .set(memberships::role.eq(role.as_str()))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(seen.user));
     Ok(changed == 1)

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use keystead_domain::id::MailId;
 use keystead_domain::{Email, Timestamp};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::outbox;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -108,6 +109,7 @@ pub fn claim_due(
                 outbox::next_attempt_at.eq((now + lease).as_micros()),
             ))
             .returning(OutboxRow::as_returning())
+            .keep_prepared()
             .get_result(conn)
             .optional())?;
         claimed.extend(row.map(DueMail::try_from).transpose()?);
@@ -123,6 +125,7 @@ pub fn mark_sent(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<
             outbox::next_attempt_at.eq(None::<i64>),
             outbox::sent_at.eq(now.as_micros()),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }
@@ -137,6 +140,7 @@ pub fn mark_failed(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Resul
             outbox::next_attempt_at.eq(None::<i64>),
             outbox::failed_at.eq(now.as_micros()),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(given_up == 1)
 }
@@ -154,6 +158,7 @@ pub fn retry_at(
     let postponed = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
         .filter(waits)
         .set((outbox::next_attempt_at.eq(at.as_micros()), outbox::refusals.eq(refusals)))
+        .keep_prepared()
         .execute(conn))?;
     Ok(postponed == 1)
 }

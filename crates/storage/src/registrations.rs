@@ -6,6 +6,7 @@ use keystead_domain::registration::{CodeMac, PendingCode, Registration};
 use keystead_domain::user::PasswordHash;
 use keystead_domain::{Email, Timestamp};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::registrations;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -69,7 +70,7 @@ pub fn insert(tx: &mut TenantTx<'_>, registration: &Registration) -> Result<(), 
         created_at: registration.created_at.as_micros(),
         expires_at: registration.expires_at.as_micros(),
     };
-    on!(tx, |conn| diesel::insert_into(registrations::table).values(&row).execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(registrations::table).values(&row).keep_prepared().execute(conn))?;
     Ok(())
 }
 
@@ -106,6 +107,7 @@ pub fn take_try(
         .filter(registrations::code_tries_left.gt(0))
         .set(registrations::code_tries_left.eq(registrations::code_tries_left - 1))
         .returning(RegistrationRow::as_returning())
+        .keep_prepared()
         .get_results(conn))?;
     rows.into_iter().map(Registration::try_from).collect()
 }
@@ -119,6 +121,7 @@ pub fn replace_code(tx: &mut TenantTx<'_>, id: UserId, code: &PendingCode) -> Re
             registrations::code_expires_at.eq(code.expires_at.as_micros()),
             registrations::code_tries_left.eq(i32::from(code.tries_left)),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
 }
@@ -164,5 +167,6 @@ pub fn forget_codes(tx: &mut PlatformTx<'_>) -> Result<usize, StoreError> {
             registrations::code_expires_at.eq(None::<i64>),
             registrations::code_tries_left.eq(None::<i32>),
         ))
+        .keep_prepared()
         .execute(conn))?)
 }

@@ -5,6 +5,7 @@ use keystead_domain::Timestamp;
 use keystead_domain::id::UserId;
 use keystead_domain::registration::{CodeMac, PendingCode};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::reset_codes;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -22,6 +23,7 @@ pub fn replace(tx: &mut TenantTx<'_>, user: UserId, code: &PendingCode) -> Resul
         .on_conflict((reset_codes::directory, reset_codes::user_id))
         .do_update()
         .set(values)
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }
@@ -35,6 +37,7 @@ pub fn take_try(tx: &mut TenantTx<'_>, user: UserId, now: Timestamp) -> Result<O
         .filter(reset_codes::tries_left.gt(0))
         .set(reset_codes::tries_left.eq(reset_codes::tries_left - 1))
         .returning(reset_codes::mac)
+        .keep_prepared()
         .get_result(conn)
         .optional())?;
     let read = Reading { table: "reset_codes", row: &id };

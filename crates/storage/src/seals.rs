@@ -9,6 +9,7 @@ use keystead_domain::audit::seal::{Head, Link, MOST_IN_A_SEAL, Mac, Removal, Sea
 use keystead_domain::id::ProcessId;
 
 use crate::audit::EventRow;
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{audit_events, audit_processes, audit_seals};
 use crate::{PlatformTx, StoreError};
@@ -116,7 +117,7 @@ pub fn any_of_others(tx: &mut PlatformTx<'_>, process: ProcessId) -> Result<bool
 /// Adds a seal. Its place may be [taken](crate::UniqueKey::AuditSeal).
 pub fn insert(tx: &mut PlatformTx<'_>, seal: &Seal) -> Result<(), StoreError> {
     let row = SealRow::from(seal);
-    on!(tx, |conn| diesel::insert_into(audit_seals::table).values(&row).execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(audit_seals::table).values(&row).keep_prepared().execute(conn))?;
     Ok(())
 }
 
@@ -185,6 +186,7 @@ pub fn remove_range(tx: &mut PlatformTx<'_>, seal: &Seal, removal: &Removal) -> 
             audit_seals::removed_at.eq(removal.at.as_micros()),
             audit_seals::removal_mac.eq(removal.mac.as_bytes().to_vec()),
         ))
+        .keep_prepared()
         .execute(conn))?;
     if marked == 0 {
         return Ok(false);
@@ -292,6 +294,7 @@ pub fn touch_process(tx: &mut PlatformTx<'_>, id: ProcessId, now: Timestamp) -> 
         .on_conflict(audit_processes::id)
         .do_update()
         .set(audit_processes::seen_at.eq(now.as_micros()))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }

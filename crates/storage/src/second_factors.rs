@@ -6,6 +6,7 @@ use keystead_domain::registration::CodeMac;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::second_factor::TotpStep;
 
+use crate::prepared::KeepPrepared as _;
 use crate::schema::{recovery_codes, totp};
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -35,6 +36,7 @@ pub fn set_pending_totp(tx: &mut TenantTx<'_>, user: UserId, sealed: &[u8]) -> R
         .on_conflict((totp::directory, totp::user_id))
         .do_update()
         .set(totp::pending_secret.eq(sealed))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }
@@ -54,6 +56,7 @@ pub fn activate_totp(
             totp::last_step.eq(Some(spent.number())),
             totp::pending_secret.eq(None::<Vec<u8>>),
         ))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
@@ -65,6 +68,7 @@ pub fn spend_totp_step(tx: &mut TenantTx<'_>, user: UserId, step: TotpStep) -> R
     let changed = on!(tx, |conn| diesel::update(totp::table.find(key))
         .filter(totp::last_step.lt(step.number()))
         .set(totp::last_step.eq(Some(step.number())))
+        .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
 }
@@ -113,6 +117,7 @@ pub fn spend_steps_until(tx: &mut PlatformTx<'_>, step: TotpStep) -> Result<(), 
     on!(tx, |conn| diesel::update(totp::table)
         .filter(totp::last_step.lt(step.number()))
         .set(totp::last_step.eq(Some(step.number())))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use keystead_domain::Timestamp;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::signing_key::{SigningKeyRecord, SigningKeyState};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::signing_keys;
 use crate::{PlatformTx, StoreError};
@@ -89,6 +90,7 @@ pub fn retire(tx: &mut PlatformTx<'_>, kid: &str, until: Timestamp) -> Result<bo
     let retired = on!(tx, |conn| diesel::update(signing_keys::table.find(kid))
         .filter(signing_keys::state.eq("current"))
         .set((signing_keys::state.eq("retired"), signing_keys::verifies_until.eq(until.as_micros())))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::SigningKeys);
     Ok(retired == 1)
@@ -100,6 +102,7 @@ pub fn activate(tx: &mut PlatformTx<'_>, kid: &str, now: Timestamp) -> Result<bo
     let activated = on!(tx, |conn| diesel::update(signing_keys::table.find(kid))
         .filter(signing_keys::state.eq("next"))
         .set((signing_keys::state.eq("current"), signing_keys::activated_at.eq(now.as_micros())))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::SigningKeys);
     Ok(activated == 1)

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use keystead_domain::slowdown::{Failures, Slowdown};
 use keystead_domain::{Email, Timestamp};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::slowdowns;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -37,7 +38,8 @@ impl TryFrom<SlowdownRow> for Failures {
 /// The failures of an address.
 pub fn find(tx: &mut TenantTx<'_>, email: &Email, now: Timestamp) -> Result<Failures, StoreError> {
     let key = (tx.key(), email.key());
-    let row: Option<SlowdownRow> = on!(tx, |conn| SlowdownRow::query().find(key).first(conn).optional())?;
+    let row: Option<SlowdownRow> =
+        on!(tx, |conn| SlowdownRow::query().find(key).get_result(conn).optional())?;
     row.map_or(Ok(Failures::none(now)), Failures::try_from)
 }
 
@@ -67,6 +69,7 @@ pub fn take(
         .do_update()
         .set(slowdowns::failures.eq(slowdowns::failures))
         .returning(SlowdownRow::as_returning())
+        .keep_prepared()
         .get_result(conn))?;
     let taken = match slowdown.take(Failures::try_from(row)?, now) {
         Ok(taken) => taken,
@@ -81,6 +84,7 @@ pub fn take(
             slowdowns::told.eq(taken.told),
             slowdowns::expires_at.eq(taken.forgotten_at().as_micros()),
         ))
+        .keep_prepared()
         .execute(conn))?;
     Ok(Ok(taken))
 }
@@ -94,11 +98,13 @@ pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Resu
     let last = on!(tx, |conn| diesel::update(slowdowns::table.find(key()))
         .filter(slowdowns::failures.eq(counted))
         .set((slowdowns::failures.eq(counted - 1), slowdowns::next_at.eq(taken.last_at.as_micros())))
+        .keep_prepared()
         .execute(conn))?;
     if last == 0 {
         on!(tx, |conn| diesel::update(slowdowns::table.find(key()))
             .filter(slowdowns::failures.gt(0))
             .set(slowdowns::failures.eq(slowdowns::failures - 1))
+            .keep_prepared()
             .execute(conn))?;
     }
     Ok(())
@@ -111,6 +117,7 @@ pub fn tell(tx: &mut TenantTx<'_>, email: &Email) -> Result<bool, StoreError> {
     let changed = on!(tx, |conn| diesel::update(slowdowns::table.find(key))
         .filter(slowdowns::told.eq(false))
         .set(slowdowns::told.eq(true))
+        .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
 }

@@ -7,6 +7,7 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{Demands, PlanName, Tenant, TenantStatus};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::tenants;
 use crate::{PlatformTx, StoreError};
@@ -62,7 +63,7 @@ impl TryFrom<TenantRow> for Tenant {
 /// Adds a tenant. Its slug may be [taken](crate::UniqueKey::TenantSlug).
 pub fn insert(tx: &mut PlatformTx<'_>, tenant: &Tenant) -> Result<(), StoreError> {
     let row = TenantRow::from(tenant);
-    on!(tx, |conn| diesel::insert_into(tenants::table).values(&row).execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(tenants::table).values(&row).keep_prepared().execute(conn))?;
     Ok(())
 }
 
@@ -87,6 +88,7 @@ pub fn set_plan(tx: &mut PlatformTx<'_>, id: TenantId, plan: &PlanName) -> Resul
     let changed = on!(tx, |conn| diesel::update(tenants::table.find(id.to_string()))
         .filter(tenants::plan.ne(plan.as_str()))
         .set(tenants::plan.eq(plan.as_str()))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::Tenant(id));
     Ok(changed == 1)
@@ -97,6 +99,7 @@ pub fn set_status(tx: &mut PlatformTx<'_>, id: TenantId, status: TenantStatus) -
     let changed = on!(tx, |conn| diesel::update(tenants::table.find(id.to_string()))
         .filter(tenants::status.ne(status.as_str()))
         .set(tenants::status.eq(status.as_str()))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::Tenant(id));
     Ok(changed == 1)

@@ -7,6 +7,7 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::user::{PasswordHash, User, UserStatus};
 use keystead_domain::{Email, Timestamp};
 
+use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{deployment, users};
 use crate::{StoreError, TenantTx};
@@ -101,6 +102,7 @@ pub fn hold(tx: &mut TenantTx<'_>, id: UserId) -> Result<Option<User>, StoreErro
     let row: Option<UserRow> = on!(tx, |conn| diesel::update(users::table.find(key))
         .set(users::status.eq(users::status))
         .returning(UserRow::as_returning())
+        .keep_prepared()
         .get_result(conn)
         .optional())?;
     row.map(User::try_from).transpose()
@@ -124,6 +126,7 @@ pub fn replace_password(
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
         .filter(users::password_hash.eq(checked.as_phc()))
         .set(users::password_hash.eq(new.as_phc()))
+        .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
 }
@@ -151,6 +154,7 @@ pub fn reset_password(
             users::password_hash.eq(new.as_phc()),
             users::email_verified_at.eq(Some(verified_at.as_micros()))
         ))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
@@ -162,6 +166,7 @@ pub fn set_status(tx: &mut TenantTx<'_>, user: UserId, status: UserStatus) -> Re
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
         .filter(users::status.ne(status.as_str()))
         .set(users::status.eq(status.as_str()))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
@@ -173,6 +178,7 @@ pub fn hold_operators(tx: &mut TenantTx<'_>) -> Result<(), StoreError> {
     on!(tx, |conn| diesel::update(deployment::table)
         .filter(deployment::key.eq(crate::deployment::MASTER_KEY_ID))
         .set(deployment::value.eq(deployment::value))
+        .keep_prepared()
         .execute(conn))?;
     Ok(())
 }
@@ -206,6 +212,7 @@ pub fn replace_address(
             users::email_key.eq(new.key()),
             users::email_verified_at.eq(Some(verified_at.as_micros())),
         ))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(found.id));
     Ok(changed == 1)
@@ -216,6 +223,7 @@ pub fn remove_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<bool, Stor
     let key = (tx.key(), user.to_string());
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
         .set(users::password_hash.eq(None::<&str>))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
@@ -231,6 +239,7 @@ pub fn rename(
     let key = (tx.key(), user.to_string());
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
         .set((users::name.eq(name.map(Name::as_str)), users::updated_at.eq(Some(now.as_micros()))))
+        .keep_prepared()
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
