@@ -2,16 +2,18 @@
 //! learns nothing from how a body is refused.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use keystead_domain::Secret;
 use keystead_service::sessions::{self, SignedIn};
-use keystead_service::{Caller, Engine, access, rate_limits};
+use keystead_service::{Arrival, Caller, Engine, access, rate_limits};
 
 use crate::body::{self, Body};
-use crate::error::Problem;
+use crate::error::{Fault, Problem};
 use crate::{credentials, engine, run};
 
 /// A call by an app.
@@ -36,21 +38,75 @@ pub(crate) struct PublicCall<B: Body> {
     pub(crate) engine: Data<Engine>,
 }
 
-async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Problem> {
+/// What an app shows of itself.
+struct Presented {
+    token: Secret<String>,
+    arrival: Arrival,
+    end_user_ip: Result<Option<IpAddr>, Fault>,
+}
+
+fn presented(request: &HttpRequest, engine: &Engine) -> Result<Presented, Problem> {
     let token = credentials::bearer(request)?;
     let mut arrival = credentials::arrival(request, engine);
     let end_user_ip = credentials::end_user_ip(request);
     arrival.end_user_ip = end_user_ip.as_ref().ok().copied().flatten();
+    Ok(Presented { token, arrival, end_user_ip })
+}
+
+/// Names the app in the request's span.
+fn record(caller: &Caller) {
+    if let Ok(app) = caller.app() {
+        tracing::Span::current().record("keystead.client_id", tracing::field::display(&app.client_id));
+    }
+}
+
+async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Problem> {
+    let Presented { token, arrival, end_user_ip } = presented(request, engine)?;
     let caller = match access::recall(engine, token.expose()) {
         Some(verified) => access::admit(engine, &verified, arrival)?,
         None => run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?,
     };
-    if let Ok(app) = caller.app() {
-        tracing::Span::current().record("keystead.client_id", tracing::field::display(&app.client_id));
-    }
+    record(&caller);
     // A stranger does not learn that this is read.
     end_user_ip?;
     Ok(caller)
+}
+
+/// The app, and its end user. Whatever of it is not remembered is looked up on one trip to a thread
+/// that may block.
+async fn user(request: &HttpRequest, engine: &Data<Engine>) -> Result<(Caller, SignedIn), Problem> {
+    let Presented { token, arrival, end_user_ip } = presented(request, engine)?;
+    // What is wrong with these is told to an app that is known, and to nobody else.
+    let session = end_user_ip.and_then(|_| credentials::session_token(request));
+    let known = match access::recall(engine, token.expose()) {
+        Some(verified) => Ok(access::admit(engine, &verified, arrival)?),
+        None => Err(arrival),
+    };
+    let recalled = match (&known, &session) {
+        (Ok(caller), Ok(session)) => sessions::recall(engine, caller, session),
+        _ => None,
+    };
+    let known = match (known, recalled) {
+        (Ok(caller), Some(signed_in)) => {
+            record(&caller);
+            return Ok((caller, signed_in));
+        }
+        (known, _) => known,
+    };
+    let (caller, signed_in) = run(engine, move |engine| {
+        let caller = match known {
+            Ok(caller) => caller,
+            Err(arrival) => access::app(engine, token.expose(), arrival)?,
+        };
+        record(&caller);
+        let signed_in = match session {
+            Ok(session) => Ok(sessions::authenticate(engine, &caller, &session)?),
+            Err(fault) => Err(fault),
+        };
+        Ok((caller, signed_in))
+    })
+    .await?;
+    Ok((caller, signed_in?))
 }
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
@@ -95,18 +151,7 @@ impl<B: Body + 'static> FromRequest for UserCall<B> {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let engine = engine(&request)?;
-            let caller = app(&request, &engine).await?;
-            let token = credentials::session_token(&request)?;
-            let (caller, signed_in) = match sessions::recall(&engine, &caller, &token) {
-                Some(signed_in) => (caller, signed_in),
-                None => {
-                    run(&engine, move |engine| {
-                        let signed_in = sessions::authenticate(engine, &caller, &token)?;
-                        Ok((caller, signed_in))
-                    })
-                    .await?
-                }
-            };
+            let (caller, signed_in) = user(&request, &engine).await?;
             let body = B::read(&request, &mut payload, body::LIMIT).await?;
             Ok(Self { caller, signed_in, body, engine })
         })
