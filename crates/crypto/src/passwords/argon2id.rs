@@ -35,6 +35,11 @@ impl Argon2Cost {
             .map_err(|_| InvalidCost { memory_kib, iterations, parallelism })
     }
 
+    /// Whether a hash takes so long that others should not wait for it: longer than a request.
+    pub(super) fn is_long(&self) -> bool {
+        u64::from(self.0.m_cost()) * u64::from(self.0.t_cost()) >= 1024
+    }
+
     fn is(&self, other: &Params) -> bool {
         let cost = |p: &Params| (p.m_cost(), p.t_cost(), p.p_cost());
         cost(&self.0) == cost(other)
@@ -51,10 +56,15 @@ pub struct NotArgon2id;
 #[derive(Default)]
 pub(crate) struct Memory(Vec<Block>);
 
+/// How many blocks are asked for at least: more than 32 MiB. glibc keeps what is smaller than that for
+/// itself when it is freed. Pages that are not used take no memory.
+const AT_LEAST: usize = 32 * 1024 + 1;
+
 impl Memory {
     fn blocks(&mut self, params: &Params) -> &mut [Block] {
         let count = params.block_count();
         if self.0.len() < count {
+            self.0.reserve_exact(count.max(AT_LEAST) - self.0.len());
             self.0.resize(count, Block::default());
         }
         &mut self.0[..count]

@@ -1,10 +1,17 @@
 //! The threads that hash. Hashing is slow by design; a bounded number of threads does it and a
 //! bounded queue waits, so that a wave of sign-ins can neither starve every other request nor
 //! take all memory. A full queue is refused at once.
+//!
+//! They yield to every other thread: whoever waits for a hash does not notice that it took a little
+//! longer, and whoever waits for one of the thousand requests that it takes as long as does. So that a
+//! machine that is always busy does not keep everybody from signing in, there is one more thread, which
+//! yields to nobody and takes what has waited for too long.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use keystead_domain::Env;
 use keystead_domain::password::Password;
@@ -13,9 +20,15 @@ use keystead_domain::user::PasswordHash;
 use super::Verdict;
 use super::argon2id::{self, Argon2Cost, Memory, NotArgon2id, SALT_LEN};
 
+/// After how long without a password a thread gives back the memory that it hashes in.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How long a password waits at most for a thread that yields.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Hashes and checks passwords on threads of its own.
 pub struct Hasher {
-    queue: SyncSender<Job>,
+    queue: Arc<Queue>,
     env: Arc<dyn Env>,
     decoy: PasswordHash,
 }
@@ -48,8 +61,8 @@ impl From<NotArgon2id> for HashingError {
 }
 
 impl Hasher {
-    /// Starts `threads` threads (at least one) in front of which at most `queue` passwords wait.
-    /// They end when the hasher goes away.
+    /// Starts `threads` threads (at least one) in front of which at most `queue` passwords wait, and one
+    /// for those that wait too long. They end when the hasher goes away.
     pub fn start(
         cost: Argon2Cost,
         threads: usize,
@@ -59,13 +72,19 @@ impl Hasher {
         let mut random = [0; 48];
         env.fill(&mut random);
         let decoy = argon2id::decoy(random, &cost).map_err(std::io::Error::other)?;
-        let (sender, receiver) = sync_channel(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let this = Self { queue: Arc::new(Queue::of(queue)), env, decoy };
+        let start = |name: String, turn: Turn| {
+            let (queue, cost) = (Arc::clone(&this.queue), cost.clone());
+            thread::Builder::new().name(name).spawn(move || work(&queue, turn, &cost))
+        };
+        let turn = if cost.is_long() { Turn::Yielding } else { Turn::First };
         for number in 0..threads.max(1) {
-            let (receiver, cost) = (Arc::clone(&receiver), cost.clone());
-            thread::Builder::new().name(format!("hash-{number}")).spawn(move || work(&receiver, &cost))?;
+            start(format!("hash-{number}"), turn)?;
         }
-        Ok(Self { queue: sender, env, decoy })
+        if turn == Turn::Yielding {
+            start("hash-late".to_owned(), Turn::Late)?;
+        }
+        Ok(this)
     }
 
     /// Hashes a chosen password. Blocks until it is done.
@@ -86,28 +105,136 @@ impl Hasher {
     fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, NotArgon2id>>) -> Job) -> Result<T, HashingError> {
         let _span = tracing::trace_span!(target: "keystead::trace", "password hash").entered();
         let (reply, answer) = sync_channel(1);
-        self.queue.try_send(job(reply)).map_err(|refused| match refused {
-            TrySendError::Full(_) => HashingError::Busy(Busy),
-            TrySendError::Disconnected(_) => HashingError::Broken,
-        })?;
+        self.queue.push(job(reply))?;
         Ok(answer.recv().map_err(|_| HashingError::Broken)??)
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, cost: &Argon2Cost) {
-    let mut memory = Memory::default();
+impl Drop for Hasher {
+    fn drop(&mut self) {
+        self.queue.state().open = false;
+        self.queue.changed.notify_all();
+        self.queue.closed.notify_all();
+    }
+}
+
+/// Which passwords a thread takes, and who goes first: it or the other threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Yielding,
+    /// Those only that have waited for too long.
+    Late,
+}
+
+/// What waits to be hashed.
+struct Queue {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+    closed: Condvar,
+    capacity: usize,
+}
+
+struct Waiting {
+    /// Each with when it came.
+    jobs: VecDeque<(Instant, Job)>,
+    /// Whether there is still somebody who could ask.
+    open: bool,
+}
+
+/// What a thread does next.
+enum Next {
+    Work(Job),
+    /// Nothing came for a while.
+    Rest,
+    End,
+}
+
+impl Queue {
+    fn of(capacity: usize) -> Self {
+        let state = Mutex::new(Waiting { jobs: VecDeque::new(), open: true });
+        Self { state, changed: Condvar::new(), closed: Condvar::new(), capacity }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) -> Result<(), Busy> {
+        let mut state = self.state();
+        if state.jobs.len() >= self.capacity {
+            return Err(Busy);
+        }
+        state.jobs.push_back((Instant::now(), job));
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for a job, at most as long as that.
+    fn next(&self, patience: Duration) -> Next {
+        let nothing = |state: &mut Waiting| state.jobs.is_empty() && state.open;
+        let waited = self.changed.wait_timeout_while(self.state(), patience, nothing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+
+    /// Looks now and then whether a job has waited for longer than that.
+    fn next_late(&self, patience: Duration) -> Next {
+        let late = |state: &Waiting| state.jobs.front().is_some_and(|(since, _)| since.elapsed() >= patience);
+        let nothing = |state: &mut Waiting| state.open && !late(state);
+        let waited = self.closed.wait_timeout_while(self.state(), patience, nothing);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if state.open && !late(&state) { Next::Rest } else { state.take() }
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Next {
+        match self.jobs.pop_front() {
+            Some((_, job)) => Next::Work(job),
+            None if self.open => Next::Rest,
+            None => Next::End,
+        }
+    }
+}
+
+fn work(queue: &Queue, turn: Turn, cost: &Argon2Cost) {
+    if turn == Turn::Yielding {
+        yield_to_others();
+    }
+    let (mut memory, mut rests) = (Memory::default(), false);
     loop {
-        // The lock is held while waiting: one idle thread waits for work, the others for the lock.
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        // Whoever asked may have gone away in the meantime; then nobody misses the answer.
+        let next = match turn {
+            Turn::Late => queue.next_late(PATIENCE),
+            _ => queue.next(if rests { Duration::MAX } else { IDLE }),
+        };
+        rests = matches!(next, Next::Rest);
         match next {
-            Ok(Job::Hash(password, salt, reply)) => {
+            // Whoever asked may have gone away in the meantime; then nobody misses the answer.
+            Next::Work(Job::Hash(password, salt, reply)) => {
                 let _ = reply.send(argon2id::hash(&password, salt, cost, &mut memory));
             }
-            Ok(Job::Verify(password, stored, reply)) => {
+            Next::Work(Job::Verify(password, stored, reply)) => {
                 let _ = reply.send(argon2id::verify(&password, &stored, cost, &mut memory));
             }
-            Err(_) => return,
+            Next::Rest => memory = Memory::default(),
+            Next::End => return,
+        }
+    }
+}
+
+/// Lets every other thread of the machine that wants to run go first. Elsewhere than on Linux a priority
+/// is not a thread's own.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+        // A lower priority of the normal policy is not enough: under it, a thread that runs keeps the
+        // processor for a slice of milliseconds whoever wakes up meanwhile.
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let this = thread_priority::thread_native_id();
+        if let Err(error) = thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle) {
+            tracing::warn!(?error, "passwords are hashed at the priority of everything else");
         }
     }
 }
@@ -133,6 +260,26 @@ mod tests {
         assert_eq!(hasher.verify(password("open sesame"), Some(&stored)), Ok(right));
         assert_eq!(hasher.verify(password("open sesame"), None), Ok(Verdict::Wrong));
         assert_ne!(stored, hasher.hash(password("open sesame")).unwrap(), "salted");
+    }
+
+    #[test]
+    fn what_waits_too_long_is_taken_by_another() {
+        let queue = Queue::of(2);
+        let (reply, _answer) = sync_channel(1);
+        assert!(matches!(queue.next_late(Duration::from_millis(1)), Next::Rest));
+        queue.push(Job::Hash(password("x"), [0; SALT_LEN], reply)).unwrap();
+        let came = Instant::now();
+        while !matches!(queue.next_late(Duration::from_millis(50)), Next::Work(_)) {}
+        assert!(came.elapsed() >= Duration::from_millis(49));
+        assert!(matches!(queue.next(Duration::from_millis(1)), Next::Rest), "by one only");
+    }
+
+    #[test]
+    fn threads_that_yield_hash_as_well() {
+        let hasher = hasher(Argon2Cost::new(1024, 1, 1).unwrap(), 2, 8);
+        let stored = hasher.hash(password("open sesame")).unwrap();
+        let right = Verdict::Right { rehash: false };
+        assert_eq!(hasher.verify(password("open sesame"), Some(&stored)), Ok(right));
     }
 
     #[test]
