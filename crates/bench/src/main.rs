@@ -84,7 +84,7 @@ fn measure(arguments: Arguments) -> Result<ExitCode, Failure> {
     let quick = arguments.quick;
     let plan = rounds::Plan {
         rounds: arguments.rounds.unwrap_or(if quick { 3 } else { 7 }).max(1),
-        seconds: arguments.seconds.unwrap_or(if quick { 1.5 } else { 4.0 }).max(0.1),
+        seconds: arguments.seconds.unwrap_or(if quick { 1.0 } else { 4.0 }).max(0.1),
         large: arguments.large,
         filters: arguments.rows,
     };
