@@ -11,6 +11,7 @@ pub mod forms;
 pub mod jwt;
 pub mod master_key;
 pub mod passwords;
+pub mod reports;
 pub mod root_key;
 pub mod sealing;
 pub mod signing;

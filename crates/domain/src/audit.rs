@@ -149,6 +149,8 @@ actions! {
     AccountCreated = "account.created",
     /// A person made an API key.
     KeyCreated = "api_key.created",
+    /// An API key was revoked because somebody found it where it does not belong.
+    KeyLeaked = "api_key.leaked",
     /// A sign-up was received.
     SignUpReceived = "sign_up.received",
     /// A sign-up was confirmed by its code.

@@ -83,6 +83,13 @@ pub enum Mail {
         /// Whose product.
         product: Name,
     },
+    /// An API key was found where it does not belong, and was revoked.
+    KeyLeaked {
+        /// Whose product.
+        product: Name,
+        /// What the key begins with, up to its look-up part.
+        key: String,
+    },
     /// A request for access was approved: the one-time link to the app's credentials.
     AccessApproved {
         /// The server's public URL.
@@ -114,6 +121,7 @@ impl Mail {
             Self::AddressChanged { .. } => "address_changed",
             Self::AddressRestored { .. } => "address_restored",
             Self::FailedSignIns { .. } => "failed_sign_ins",
+            Self::KeyLeaked { .. } => "key_leaked",
             Self::AccessApproved { .. } => "access_approved",
             Self::AccessRejected { .. } => "access_rejected",
         }
@@ -141,6 +149,9 @@ impl Mail {
             }
             Self::AddressRestored { product } => {
                 format!("An account at {product} no longer has your e-mail address")
+            }
+            Self::KeyLeaked { product, .. } => {
+                format!("An API key of yours at {product} leaked and was revoked")
             }
             Self::FailedSignIns { product } => format!("Failed sign-ins to your account at {product}"),
             Self::AccessApproved { .. } => "Your access was approved".to_owned(),
@@ -186,6 +197,16 @@ impl Mail {
                     "If it was you, there is nothing to do. If it was not, make sure that you use your password \
                      for {product} nowhere else."
                 )),
+            ],
+            Self::KeyLeaked { product, key } => vec![
+                Block::text(format!(
+                    "Somebody found an API key of yours at {product} where it does not belong, in a public \
+                     repository for example, and reported it. It begins with {key}."
+                )),
+                Block::text(
+                    "The key was revoked at once: it opens nothing any more. Make a new one for whatever used it, \
+                     and look in the audit log for what was done with the old one.",
+                ),
             ],
             Self::AddressTaken { product } => vec![
                 Block::text(format!(
@@ -333,7 +354,8 @@ mod tests {
             Mail::AddressChangeAsked { product: product.clone() },
             Mail::AddressChanged { product: product.clone(), link: secret() },
             Mail::AddressRestored { product: product.clone() },
-            Mail::FailedSignIns { product },
+            Mail::FailedSignIns { product: product.clone() },
+            Mail::KeyLeaked { product, key: "ks_live_0123456789ab".to_owned() },
             Mail::AccessApproved { server: server(), link: secret() },
             Mail::AccessRejected { server: server(), reason: "No.".parse().unwrap() },
         ];

@@ -207,6 +207,8 @@ pub enum PlatformAction {
     ManageTenants,
     /// Leave a request for access.
     LeaveAccessRequest,
+    /// Report keys that turned up where they do not belong.
+    ReportLeaks,
     /// See and decide requests for access.
     DecideAccessRequests,
     /// See the keys that sign tokens, and let another one sign.
@@ -297,7 +299,9 @@ impl Principal {
         match (self, action) {
             (Self::Host, _)
             | (Self::System, PlatformAction::RunBackgroundWork)
-            | (Self::Visitor, PlatformAction::LeaveAccessRequest) => Ok(PlatformScope(())),
+            | (Self::Visitor, PlatformAction::LeaveAccessRequest | PlatformAction::ReportLeaks) => {
+                Ok(PlatformScope(()))
+            }
             (
                 Self::System
                 | Self::App(_)
@@ -500,6 +504,7 @@ mod tests {
         for (action, allowed) in [
             (PlatformAction::ManageTenants, false),
             (PlatformAction::LeaveAccessRequest, true),
+            (PlatformAction::ReportLeaks, true),
             (PlatformAction::DecideAccessRequests, false),
             (PlatformAction::ManageSigningKeys, false),
             (PlatformAction::RotateMasterKey, false),

@@ -130,6 +130,8 @@ limits! {
     Code, code = "code";
     /// Mailed codes that were asked for again.
     Resend, resend = "resend";
+    /// Reports of leaked keys from one address.
+    LeakReport, leak_report = "leak-report";
     /// Requests with sessions of one person of the platform.
     Session, session = "session";
     /// Requests with one API key at once, where no plan says otherwise.

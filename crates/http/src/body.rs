@@ -118,6 +118,12 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         serde_json::from_slice::<IgnoredAny>(body).map_err(|_| malformed())?;
         return Err(Fault::WrongType { member: "body".to_owned(), message: "is no object".to_owned() });
     }
+    json_value(body)
+}
+
+/// Reads JSON that may be no object, as [`json`] does.
+pub(crate) fn json_value<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    let malformed = || Fault::Malformed("The body is not JSON.".into());
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         if error.inner().is_data() {

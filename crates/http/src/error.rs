@@ -96,7 +96,8 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::InvalidSession
         | Code::InvalidCredentials
         | Code::InvalidClient
-        | Code::InvalidApiKey => StatusCode::UNAUTHORIZED,
+        | Code::InvalidApiKey
+        | Code::InvalidSignature => StatusCode::UNAUTHORIZED,
         Code::PlanLacks => StatusCode::PAYMENT_REQUIRED,
         Code::InsufficientScope
         | Code::AppNotAllowed

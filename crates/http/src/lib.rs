@@ -7,6 +7,7 @@ mod bearer;
 mod body;
 mod credentials;
 mod error;
+mod leaks;
 mod limits;
 mod oauth;
 mod openapi;
@@ -37,6 +38,7 @@ pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
         .configure(app::routes)
         .configure(account::routes)
         .configure(bearer::routes)
+        .configure(leaks::routes)
         .configure(pages::routes)
         .default_service(to(nothing_here));
 }

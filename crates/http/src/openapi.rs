@@ -17,7 +17,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::error::{BearerErrorBody, EnvelopeBody, OAuthErrorBody, ProblemBody};
 use crate::resource::{Endpoint, allow};
-use crate::{account, app, bearer, oauth, ops};
+use crate::{account, app, bearer, leaks, oauth, ops};
 
 /// The names of the security schemes, as operations refer to them.
 pub(crate) const APP: &str = "app";
@@ -39,6 +39,7 @@ pub(crate) fn document() -> OpenApi {
         (app::endpoints(), ProblemBody::name()),
         (account::endpoints(), EnvelopeBody::name()),
         (bearer::endpoints(), BearerErrorBody::name()),
+        (leaks::endpoints(), ProblemBody::name()),
         (ops::health::endpoints(), ProblemBody::name()),
     ];
     for (endpoints, error) in surfaces {
@@ -163,6 +164,7 @@ mod tests {
             app::endpoints(),
             account::endpoints(),
             bearer::endpoints(),
+            leaks::endpoints(),
             ops::health::endpoints(),
         ];
         for endpoint in all.into_iter().flatten() {

@@ -17,6 +17,7 @@ mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use keystead_crypto::reports::ReporterKey;
 use keystead_domain::api_key::Brand;
 use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
@@ -34,7 +35,7 @@ use self::url::is_loopback;
 pub(crate) use self::url::{host_name, without_password};
 use self::values::{
     ADDRESS, BRAND, DATABASE, HEADER, LINE, MAIL, MAILBOX, ORIGINS, Origin, PATH, PREFIX, QUOTA, RANGES,
-    RATIO, Rule, SWITCH, URL, Value, one_of, whole_number,
+    RATIO, REPORTERS, Rule, SWITCH, URL, Value, one_of, whole_number,
 };
 
 settings! {
@@ -150,6 +151,13 @@ settings! {
             trusted_origins: Vec<Origin> = "", ORIGINS;
         }
 
+        section leaked_keys: LeakedKeys {
+            /// Public keys of GitHub's secret-scanning partner programme, each as its identifier, a colon and the
+            /// base64 lines of its PEM file put together; reports in its format that none of these signed are
+            /// refused
+            github_public_keys: Vec<ReporterKey> = "", REPORTERS;
+        }
+
         section plan: Plans {
             section free: Free {
                 /// Whether the plan `free` opens the bearer API
@@ -218,6 +226,9 @@ settings! {
 
             /// New codes asked for one e-mail address of a tenant, and by one end user's IP address
             resend: Quota = "10/1m", QUOTA;
+
+            /// Reports of leaked API keys from one address
+            leak_report: Quota = "10/1m", QUOTA;
 
             /// Requests with sessions of one person of the platform
             session: Quota = "600/1m", QUOTA;

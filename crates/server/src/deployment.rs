@@ -171,6 +171,7 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             true => AddressRule::Verified,
             false => AddressRule::Any,
         },
+        leak_reporters: config.leaked_keys.github_public_keys.clone(),
         trusted_origins: config.account.trusted_origins.iter().map(ToString::to_string).collect(),
         product: config.account.product_name.parse().map_err(
             |error: keystead_domain::name::InvalidName| impossible("account.product_name", &error),
@@ -217,6 +218,7 @@ fn rate_limits(limits: &config::RateLimits) -> Option<RateLimits> {
         sign_up: limits.sign_up,
         code: limits.code,
         resend: limits.resend,
+        leak_report: limits.leak_report,
         session: limits.session,
         key_burst: limits.key_burst,
         key_sustained: limits.key_sustained,

@@ -10,6 +10,7 @@ use keystead_crypto::codes::CodeKey;
 use keystead_crypto::forms::FormKey;
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::{Argon2Cost, Hasher};
+use keystead_crypto::reports::ReporterKey;
 use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
 use keystead_domain::api_key::Brand;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub scopes: Arc<ScopeCatalogue>,
     /// The origins of pages, beside our own, that may send what changes something with a person's cookie.
     pub trusted_origins: Vec<String>,
+    /// Whose signed reports of leaked keys are believed.
+    pub leak_reporters: Vec<ReporterKey>,
     /// What people of the platform know it by.
     pub product: Name,
     /// Whether people of the platform have to confirm their addresses before they sign in.

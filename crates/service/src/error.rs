@@ -100,6 +100,8 @@ codes! {
     PlanLacks = "plan_lacks": "The plan of the organization does not include this.";
     /// The caller is a member of several organizations, or of none, and did not say which one is meant.
     TenantNotNamed = "tenant_not_named": "Say which organization is meant, in the header X-Organization-Id.";
+    /// A scanner's report of leaked keys is not signed by a key that the settings name.
+    InvalidSignature = "invalid_signature": "The report is not signed by anybody whose reports are taken.";
     /// There is no such thing, or it is another's.
     NotFound = "not_found": "There is no such thing.";
     /// Something with this name exists, or it is decided already, or its address got all its mails for now.

@@ -26,6 +26,7 @@ pub mod claims;
 pub mod file_outbox;
 pub mod forms;
 pub mod inspection;
+pub mod leaks;
 pub mod master_key;
 pub mod mfa;
 pub mod outbox;

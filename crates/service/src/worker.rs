@@ -13,7 +13,7 @@ use keystead_storage::{
 };
 
 use crate::outbox::{Transport, send_due};
-use crate::{Caller, Engine, Error, Result, audit_trail, passwords, people, sign_ups, slowdowns};
+use crate::{Caller, Engine, Error, Result, audit_trail, leaks, passwords, people, sign_ups, slowdowns};
 
 /// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -109,6 +109,7 @@ pub(crate) fn cause(error: &Error) -> String {
 /// Does the jobs and sends the mails that are due now; returns how many.
 pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
     let platform = Caller::system().allow_platform(PlatformAction::RunBackgroundWork)?;
+    let reported = leaks::do_waiting(engine)?;
     let now = engine.env.now();
     // Asking costs a read; claiming takes the write lock.
     let idle = engine.store.read(|tx| {
@@ -116,7 +117,7 @@ pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
         Ok(!jobs::any_due(&mut tx, now)? && !outbox::any_due(&mut tx, now)?)
     })?;
     if idle {
-        return Ok(0);
+        return Ok(reported);
     }
     let due =
         engine.store.write(move |tx| jobs::claim_due(&mut tx.platform(&platform), now, JOB_LEASE, 16))?;
@@ -135,7 +136,7 @@ pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
             }
         }
     }
-    Ok(done + send_due(engine, transport)?)
+    Ok(reported + done + send_due(engine, transport)?)
 }
 
 /// Removes expired rows in small batches, so that nobody waits long for the writer.

@@ -38,6 +38,7 @@ pub mod deployment;
 pub mod former_addresses;
 pub mod inspection;
 pub mod jobs;
+pub mod leak_reports;
 pub mod locate;
 pub mod memberships;
 pub mod outbox;

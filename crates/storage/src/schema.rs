@@ -161,6 +161,14 @@ table! {
 }
 
 table! {
+    leak_reports (prefix, digest) {
+        prefix -> Text,
+        digest -> Binary,
+        reported_at -> BigInt,
+    }
+}
+
+table! {
     counters (directory, name, subject, window_start) {
         directory -> Text,
         name -> Text,

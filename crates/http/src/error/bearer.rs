@@ -90,6 +90,7 @@ impl BearerError {
                 | Code::InvalidCredentials
                 | Code::InvalidClient
                 | Code::UnauthorizedClient
+                | Code::InvalidSignature
                 | Code::InvalidApiKey => "unauthenticated",
                 Code::PlanLacks => "forbidden_plan",
                 Code::InsufficientScope

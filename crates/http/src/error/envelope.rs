@@ -89,9 +89,11 @@ const fn told(code: Code) -> (StatusCode, &'static str) {
         }
         Code::InvalidCode => (StatusCode::BAD_REQUEST, "INVALID_CODE"),
         Code::InvalidLink => (StatusCode::BAD_REQUEST, "INVALID_TOKEN"),
-        Code::InvalidToken | Code::InvalidSession | Code::InvalidClient | Code::UnauthorizedClient => {
-            (StatusCode::UNAUTHORIZED, "INVALID_OR_EXPIRED_TOKEN")
-        }
+        Code::InvalidToken
+        | Code::InvalidSession
+        | Code::InvalidClient
+        | Code::UnauthorizedClient
+        | Code::InvalidSignature => (StatusCode::UNAUTHORIZED, "INVALID_OR_EXPIRED_TOKEN"),
         Code::InvalidApiKey => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
         Code::InvalidCredentials => (StatusCode::UNAUTHORIZED, "INVALID_EMAIL_OR_PASSWORD"),
         Code::EmailNotVerified => (StatusCode::FORBIDDEN, "EMAIL_NOT_VERIFIED"),

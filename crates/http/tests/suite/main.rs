@@ -7,6 +7,7 @@ mod app_api;
 mod bad_input;
 mod end_users;
 mod health;
+mod leaked_keys;
 mod openapi;
 mod pages;
 mod people;

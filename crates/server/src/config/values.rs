@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use keystead_crypto::reports::ReporterKey;
 use keystead_domain::api_key::Brand;
 use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
@@ -87,6 +88,15 @@ impl fmt::Display for Origin {
 }
 
 impl Value for Vec<Origin> {
+    const TOML_TYPE: &'static str = "array";
+
+    fn show(&self) -> Option<String> {
+        let shown = self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+impl Value for Vec<ReporterKey> {
     const TOML_TYPE: &'static str = "array";
 
     fn show(&self) -> Option<String> {
@@ -281,6 +291,14 @@ pub(super) const PREFIX: Rule<String> = Rule {
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && text.ends_with('_');
         fits.then(|| text.to_owned())
+    },
+};
+
+pub(super) const REPORTERS: Rule<Vec<ReporterKey>> = Rule {
+    accepts: "an identifier, a colon and a P-256 public key in base64, several separated by commas",
+    parse: |text| {
+        let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+        keys.map(|key| key.parse().ok()).collect()
     },
 };
 

@@ -22,6 +22,7 @@ pub(super) fn account(walk: &mut Walk) {
 pub(super) fn bearer(walk: &mut Walk) {
     assert_eq!(walk.host.run(&["tenant", "set-plan", "canarygrace", "studio"]).code, 0);
     walk.as_script("GET /api/v1/me", &Value::Null);
+    walk.as_script("POST /v1/leaked-keys", &json!(["canary"]));
 }
 
 /// What ends the credentials that the rest is done with.
