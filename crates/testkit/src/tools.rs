@@ -5,6 +5,7 @@
 use std::env;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// Turns "no such program here" from a skip into a failure.
 const REQUIRE: &str = "KEYSTEAD_TEST_REQUIRE_TOOLS";
@@ -30,4 +31,27 @@ pub fn find<const N: usize>(test: &str, names: [&str; N]) -> Option<[PathBuf; N]
     // A closed stderr is no reason for a test to fail.
     let _ = io::stderr().write_all(format!("test … skipped: {test} (missing: {missing})\n").as_bytes());
     None
+}
+
+/// A `python3` that has this module: the one on `PATH`, else the machine's own. Where there is none the test is
+/// reported as skipped.
+///
+/// # Panics
+/// When one is required and not there.
+pub fn python_with(test: &str, module: &str) -> Option<PathBuf> {
+    let has_module = |python: &&str| {
+        let import = format!("import {module}");
+        let run = Command::new(python).args(["-c", &import]).stderr(Stdio::null()).status();
+        run.is_ok_and(|status| status.success())
+    };
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(has_module).map(PathBuf::from);
+    if found.is_none() {
+        if env::var_os(REQUIRE).is_some_and(|value| !value.is_empty()) {
+            panic!("{REQUIRE} is set, but there is no python3 with the module {module}");
+        }
+        let line = format!("test … skipped: {test} (missing: a python3 with the module {module})\n");
+        // A closed stderr is no reason for a test to fail.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+    found
 }

@@ -16,6 +16,7 @@ mod lifecycle;
 mod limits;
 mod master_keys;
 mod operators;
+mod people_quickstart;
 mod process;
 mod quickstart;
 mod revocations;
