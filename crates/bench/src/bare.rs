@@ -69,7 +69,11 @@ pub(crate) fn serve(arguments: Arguments) -> Result<()> {
         Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|e| Failure::while_doing("the key", e))?,
     );
     let server = HttpServer::new(move || {
-        let app = App::new().app_data(key.clone()).route("/oauth/token", web::post().to(token));
+        let app = App::new()
+            .app_data(key.clone())
+            .route("/oauth/token", web::post().to(token))
+            .route("/api/user/me", web::get().to(async || Json(UserAnswer::some())))
+            .route("/api/v1/me", web::get().to(async || Json(KeyAnswer::some())));
         let (apps_me, auth_me) = ("/v2/apps/me", "/v2/auth/me");
         match &database {
             None => app
@@ -135,6 +139,84 @@ impl MeAnswer {
             mfa_enabled: false,
             app_id: "app_01m80sh855fw3s68whfvqtw6fj".to_owned(),
             created_at: "2026-11-22T04:52:18Z".to_owned(),
+        }
+    }
+}
+
+/// As `/api/user/me` answers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UserAnswer {
+    success: bool,
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+    data: UserView,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UserView {
+    id: String,
+    email: String,
+    full_name: String,
+    handle: Option<String>,
+    is_verified: bool,
+    verified_at: Option<String>,
+    is_active: bool,
+    last_login_at: Option<String>,
+    role: &'static str,
+    organization_count: usize,
+    two_factor_enabled: bool,
+    created_at: String,
+    updated_at: String,
+}
+
+impl UserAnswer {
+    fn some() -> Self {
+        let at = "2026-11-22T04:52:18.000Z";
+        let data = UserView {
+            id: "01M80SJ427ED4T9D6GPBV18GQ1".to_owned(),
+            email: "person500@example.com".to_owned(),
+            full_name: "Person 500".to_owned(),
+            handle: None,
+            is_verified: true,
+            verified_at: Some(at.to_owned()),
+            is_active: true,
+            last_login_at: None,
+            role: "user",
+            organization_count: 1,
+            two_factor_enabled: false,
+            created_at: at.to_owned(),
+            updated_at: at.to_owned(),
+        };
+        Self { success: true, status: 200, code: "OK", message: "User fetched successfully", data }
+    }
+}
+
+/// As `/api/v1/me` answers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyAnswer {
+    org_id: String,
+    org_name: String,
+    plan: String,
+    role: &'static str,
+    token_name: String,
+    scopes: Vec<String>,
+    project_ids: Vec<String>,
+}
+
+impl KeyAnswer {
+    fn some() -> Self {
+        Self {
+            org_id: "01M80SJ427ED4T9D6GPBV18GQ1".to_owned(),
+            org_name: "Tenant 500".to_owned(),
+            plan: "studio".to_owned(),
+            role: "owner",
+            token_name: "asked for".to_owned(),
+            scopes: vec!["projects:read".to_owned(), "user:read".to_owned()],
+            project_ids: Vec::new(),
         }
     }
 }

@@ -13,7 +13,7 @@ use keystead_domain::Env as _;
 use keystead_domain::password::Password;
 use keystead_domain::user::PasswordHash;
 use keystead_testkit::TestDatabase;
-use keystead_testkit::scale::{self, Population, Scale};
+use keystead_testkit::scale::{self, PopulatedKey, Population, Scale};
 
 use crate::bare::{self, CLIENT_HEADER};
 use crate::client::Client;
@@ -37,12 +37,13 @@ const SIGN_INS: usize = 2_000;
 
 /// What there is by default. A debug build only tries the harness, and should do so in seconds.
 pub(crate) const USUAL: Scale = if cfg!(debug_assertions) {
-    Scale { tenants: 10, users: 100, sessions: 100 }
+    Scale { tenants: 10, users: 100, sessions: 100, people: 10, keys: 20 }
 } else {
-    Scale { tenants: 1_000, users: 40_000, sessions: 40_000 }
+    Scale { tenants: 1_000, users: 40_000, sessions: 40_000, people: 1_000, keys: 10_000 }
 };
 /// What there is after years.
-pub(crate) const LARGE: Scale = Scale { tenants: 5_000, users: 1_000_000, sessions: 100_000 };
+pub(crate) const LARGE: Scale =
+    Scale { tenants: 5_000, users: 1_000_000, sessions: 100_000, people: 5_000, keys: 1_000_000 };
 
 pub(crate) struct Deployment {
     /// `sqlite` or `postgresql`, with `-large` on the large data.
@@ -62,6 +63,8 @@ pub(crate) struct Sets {
     pub(crate) apps_me: WorkingSet,
     pub(crate) auth_me: WorkingSet,
     pub(crate) token: WorkingSet,
+    pub(crate) user_me: WorkingSet,
+    pub(crate) v1_me: WorkingSet,
     pub(crate) apps_me_misses: WorkingSet,
     pub(crate) auth_me_misses: WorkingSet,
     pub(crate) token_misses: WorkingSet,
@@ -85,10 +88,11 @@ impl Deployment {
         let began = Instant::now();
         let population = scale::fill(&database, size, &hash, &SystemEnv);
         progress(&format!(
-            "{name}: {} tenants, {} users and {} sessions in {:.1} s",
+            "{name}: {} tenants, {} users, {} sessions and {} API keys in {:.1} s",
             size.tenants,
             size.users,
             size.sessions,
+            size.keys,
             began.elapsed().as_secs_f64()
         ));
         let sets = Sets::of(&population, server.port, folder)?;
@@ -170,11 +174,20 @@ impl Sets {
         let interleaved =
             (0..most).flat_map(|_| columns.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
         let auth_me_misses: Vec<_> = interleaved.take(MISS_SESSIONS).collect();
+        let (mut user_me, mut v1_me) = (vec![], vec![]);
+        for PopulatedKey { key, email, slug } in population.keys.iter().take(HIT_SESSIONS) {
+            let headers = [("X-Api-Key", key.as_str())];
+            user_me.push(Request::get("/api/user/me", &headers, format!("\"{email}\"")));
+            let name = slug.replace("tenant-", "Tenant ");
+            v1_me.push(Request::get("/api/v1/me", &headers, format!("\"{name}\"")));
+        }
         let set = |name, requests| WorkingSet::new(folder, name, requests);
         Ok(Self {
             apps_me: set("apps-me", apps_me)?,
             auth_me: set("auth-me", auth_me)?,
             token: set("token", token)?,
+            user_me: set("user-me", user_me)?,
+            v1_me: set("v1-me", v1_me)?,
             apps_me_misses: set("apps-me-misses", apps_me_misses)?,
             auth_me_misses: set("auth-me-misses", auth_me_misses)?,
             token_misses: set("token-misses", token_misses)?,

@@ -65,7 +65,8 @@ impl Binary {
         let path = bench.with_file_name("keystead");
         let settings = known_settings(&path)?;
         let quotas = settings.iter().filter(|(key, value)| {
-            key.starts_with("rate_limits.") && value.as_str().is_some_and(|value| value.contains('/'))
+            (key.starts_with("rate_limits.") || key.starts_with("plan."))
+                && value.as_str().is_some_and(|value| value.contains('/'))
         });
         let mut raised: Vec<_> = quotas.map(|(key, _)| (variable(key), PLENTY.to_owned())).collect();
         raised.extend([

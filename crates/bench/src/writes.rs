@@ -33,7 +33,7 @@ const THREADS: usize = 64;
 /// The least cost of argon2id.
 const CHEAP: (u32, u32, u32) = (8, 1, 1);
 /// Enough users that none signs in while it already does.
-const SIZE: Scale = Scale { tenants: 8, users: 20_000, sessions: 0 };
+const SIZE: Scale = Scale { tenants: 8, users: 20_000, sessions: 0, people: 0, keys: 0 };
 
 /// An engine on a database of its own.
 pub(crate) struct Writes {

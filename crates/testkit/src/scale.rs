@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use keystead_crypto::tokens;
-use keystead_domain::id::{AppId, AppSecretId, SessionId, TenantId, UserId};
+use keystead_domain::api_key::{Brand, Environment};
+use keystead_domain::id::{ApiKeyId, AppId, AppSecretId, MembershipId, SessionId, TenantId, UserId};
 use keystead_domain::user::PasswordHash;
 use keystead_domain::{Env, Timestamp, TokenDigest};
 use keystead_storage::Database;
@@ -27,13 +28,32 @@ pub struct Scale {
     pub users: usize,
     /// Sessions, spread likewise, and over a tenant's users.
     pub sessions: usize,
+    /// People of the platform. Each owns one of the tenants, several people one where there are more people.
+    pub people: usize,
+    /// API keys, spread evenly over the people, each pinned to its holder's tenant.
+    pub keys: usize,
 }
 
 /// What was made, as far as one can use it: secrets exist in clear here and nowhere else.
 pub struct Population {
     /// The tenants.
     pub tenants: Vec<PopulatedTenant>,
+    /// Some of the API keys, those of as few people as have them.
+    pub keys: Vec<PopulatedKey>,
 }
+
+/// An API key that can be presented.
+pub struct PopulatedKey {
+    /// The key.
+    pub key: String,
+    /// Its holder's address.
+    pub email: String,
+    /// The slug of the tenant that it is pinned to.
+    pub slug: String,
+}
+
+/// Of how many API keys the clear text is kept.
+const KEYS_KEPT: usize = 20_000;
 
 /// A tenant, its app and its end users.
 pub struct PopulatedTenant {
@@ -71,7 +91,7 @@ pub fn fill(database: &TestDatabase, scale: Scale, password: &PasswordHash, env:
     let began = now - AGE;
     let share = |of: usize, at: usize| of / scale.tenants + usize::from(at < of % scale.tenants);
     let mut tables = Tables::new(database);
-    let mut population = Population { tenants: Vec::with_capacity(scale.tenants) };
+    let mut population = Population { tenants: Vec::with_capacity(scale.tenants), keys: Vec::new() };
     for at in 0..scale.tenants {
         let created = began + AGE / (u32::try_from(scale.tenants).unwrap_or(u32::MAX) + 1) * number(at);
         let tenant = tables.tenant(at, created, env);
@@ -93,6 +113,13 @@ pub fn fill(database: &TestDatabase, scale: Scale, password: &PasswordHash, env:
             .collect();
         population.tenants.push(PopulatedTenant { emails, sessions, ..tenant });
     }
+    for at in 0..scale.people {
+        let Some(tenant) = population.tenants.get(at % scale.tenants.max(1)) else { break };
+        let keys = scale.keys / scale.people + usize::from(at < scale.keys % scale.people);
+        let room = KEYS_KEPT.saturating_sub(population.keys.len());
+        let made = tables.person(at, at % scale.tenants.max(1), &tenant.id, password, keys, now, env);
+        population.keys.extend(made.into_iter().take(room));
+    }
     tables.finish();
     // By itself PostgreSQL would do this some time within the next minutes.
     if matches!(database.database(), Database::Postgres(_)) {
@@ -106,7 +133,8 @@ pub fn fill(database: &TestDatabase, scale: Scale, password: &PasswordHash, env:
 pub fn touch(database: &TestDatabase, now: Timestamp) {
     let now = now.as_micros();
     database.execute(&format!(
-        "UPDATE sessions SET last_seen_at = {now}; UPDATE app_secrets SET last_used_at = {now}"
+        "UPDATE sessions SET last_seen_at = {now}; UPDATE app_secrets SET last_used_at = {now}; \
+         UPDATE api_keys SET last_used_at = {now} WHERE name = 'asked for'"
     ));
 }
 
@@ -118,6 +146,9 @@ struct Tables<'d> {
     app_secrets: Vec<String>,
     users: Vec<String>,
     sessions: Vec<String>,
+    memberships: Vec<String>,
+    keys: Vec<String>,
+    key_secrets: Vec<String>,
 }
 
 impl<'d> Tables<'d> {
@@ -130,6 +161,9 @@ impl<'d> Tables<'d> {
             app_secrets: empty(),
             users: empty(),
             sessions: empty(),
+            memberships: empty(),
+            keys: empty(),
+            key_secrets: empty(),
         }
     }
 
@@ -139,7 +173,7 @@ impl<'d> Tables<'d> {
         let (secret, digest) = tokens::mint("kss_", env);
         let secret_id = AppSecretId::mint(created, env);
         let created = created.as_micros();
-        self.tenants.push(format!("('{id}','tenant-{at}','Tenant {at}','free','active',{created})"));
+        self.tenants.push(format!("('{id}','tenant-{at}','Tenant {at}','studio','active',{created})"));
         self.apps.push(format!("('{id}','{app}','{client_id}','App of {at}','api',TRUE,TRUE,{created})"));
         let digest = self.blob(&digest);
         self.app_secrets.push(format!("('{id}','{app}','{secret_id}',{digest},{created})"));
@@ -181,6 +215,46 @@ impl<'d> Tables<'d> {
         token.expose().clone()
     }
 
+    /// A person that owns a tenant, with keys that are pinned to it.
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
+    fn person(
+        &mut self,
+        at: usize,
+        tenant_at: usize,
+        tenant: &TenantId,
+        password: &PasswordHash,
+        keys: usize,
+        now: Timestamp,
+        env: &dyn Env,
+    ) -> Vec<PopulatedKey> {
+        let (user, membership) = (UserId::mint(now, env), MembershipId::mint(now, env));
+        let (hash, email, joined) = (password.as_phc(), format!("person{at}@example.com"), now.as_micros());
+        self.users.push(format!(
+            "('platform','{user}','{email}','{email}',{joined},'Person {at}','{hash}','active',FALSE,{joined})"
+        ));
+        self.memberships
+            .push(format!("('{tenant}','{membership}','platform','{user}','owner',TRUE,{joined})"));
+        let Ok(brand) = "ks".parse::<Brand>() else { return Vec::new() };
+        let mut made = Vec::with_capacity(keys);
+        for number in 0..keys {
+            let (text, digest) = tokens::mint_api_key(&brand, Environment::Live, env);
+            let (id, digest) = (ApiKeyId::mint(now, env), self.blob(&digest));
+            // Those that are presented are found again to be touched.
+            let name = if at < KEYS_KEPT && number < 2 { "asked for" } else { "key" };
+            self.keys.push(format!(
+                "('platform','{id}','{user}','{tenant}','{membership}','{name}','live','user:read projects:read',\
+                 {joined},{joined})"
+            ));
+            self.key_secrets.push(format!("('{}','platform','{id}',{digest},{joined})", text.prefix));
+            if number < 2 {
+                let (email, slug) = (email.clone(), format!("tenant-{tenant_at}"));
+                made.push(PopulatedKey { key: text.expose().clone(), email, slug });
+            }
+        }
+        self.insert_if_many();
+        made
+    }
+
     /// The two databases' ways to write bytes.
     fn blob(&self, digest: &TokenDigest) -> String {
         let mut text = match self.database.database() {
@@ -196,7 +270,7 @@ impl<'d> Tables<'d> {
     }
 
     fn insert_if_many(&mut self) {
-        if self.users.len() + self.sessions.len() >= ROWS_OF_A_TRANSACTION {
+        if self.users.len() + self.sessions.len() + self.keys.len() >= ROWS_OF_A_TRANSACTION {
             self.finish();
         }
     }
@@ -223,6 +297,18 @@ impl<'d> Tables<'d> {
                 "directory, id, user_id, digest, created_at, last_seen_at, ends_at, ip, user_agent",
                 &mut self.sessions,
             ),
+            (
+                "memberships",
+                "tenant_id, id, directory, user_id, role, founder, created_at",
+                &mut self.memberships,
+            ),
+            (
+                "api_keys",
+                "directory, id, user_id, tenant_id, membership_id, name, environment, scopes, created_at, \
+                 updated_at",
+                &mut self.keys,
+            ),
+            ("api_key_secrets", "prefix, directory, key_id, digest, created_at", &mut self.key_secrets),
         ] {
             for rows in rows.chunks(ROWS_OF_A_STATEMENT) {
                 let _ = write!(sql, "INSERT INTO {table} ({columns}) VALUES {};", rows.join(","));
@@ -246,6 +332,7 @@ mod tests {
     use keystead_crypto::passwords::{Argon2Cost, Hasher};
     use keystead_domain::password::Password;
     use keystead_domain::{Email, Secret};
+    use keystead_service::people::{self, Presented};
     use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
     use keystead_service::{Arrival, access, sessions};
     use std::sync::Arc;
@@ -257,12 +344,19 @@ mod tests {
             let password = Password::attempt("a password of all").unwrap();
             let hash = hasher.hash(password.clone()).unwrap();
             let keystead = Keystead::on(&database);
-            let scale = Scale { tenants: 3, users: 700, sessions: 10 };
+            let scale = Scale { tenants: 3, users: 700, sessions: 10, people: 4, keys: 9 };
             let population = fill(&database, scale, &hash, &*keystead.env);
 
             let sizes: Vec<_> =
                 population.tenants.iter().map(|tenant| (tenant.emails.len(), tenant.sessions.len())).collect();
             assert_eq!(sizes, [(234, 4), (233, 3), (233, 3)]);
+            assert_eq!(population.keys.len(), 8, "two of each of the four");
+            for PopulatedKey { key, email, slug } in &population.keys {
+                let presented = Presented::Key(Secret::new(key.clone()));
+                let verified = people::verify(&keystead.engine, &presented, &Arrival::default()).unwrap();
+                assert_eq!(verified.principal().user.email.as_str(), email);
+                assert_eq!(verified.principal().standings[0].tenant.slug.as_str(), slug);
+            }
             for tenant in &population.tenants {
                 let token = keystead.token(&tenant.client_id, &tenant.client_secret);
                 let caller = access::app(&keystead.engine, &token, Arrival::default()).unwrap();
