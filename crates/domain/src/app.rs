@@ -26,9 +26,50 @@ pub struct App {
     pub first_party: bool,
     /// Whether it may be used at all.
     pub active: bool,
+    /// Whose credentials it may ask about.
+    pub introspect: Introspect,
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+/// Whose credentials an app may ask about (RFC 7662 §4: who may ask must be decided).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Introspect {
+    /// Those that concern its own tenant.
+    #[default]
+    Own,
+    /// The API keys and access tokens of every tenant. Given by operators only.
+    Platform,
+}
+
+impl Introspect {
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+impl fmt::Display for Introspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Introspect {
+    type Err = InvalidIntrospect;
+
+    fn from_str(text: &str) -> Result<Self, InvalidIntrospect> {
+        [Self::Own, Self::Platform].into_iter().find(|one| one.as_str() == text).ok_or(InvalidIntrospect)
+    }
+}
+
+/// A text that does not say whose credentials an app may ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be own or platform")]
+pub struct InvalidIntrospect;
 
 /// One of an app's secrets. Several may be live at once, so that they can be exchanged one by
 /// one without an outage.

@@ -5,10 +5,11 @@
 //! that touches a tenant's data shows that it asked.
 
 mod person;
+mod sight;
 
 use std::sync::Arc;
 
-use crate::app::{App, ClientId};
+use crate::app::{App, ClientId, Introspect};
 use crate::audit::Actor;
 use crate::id::{AppId, TenantId, UserId};
 use crate::name::Name;
@@ -19,6 +20,7 @@ use crate::role::Role;
 use crate::tenant::{Tenant, TenantStatus};
 
 pub use person::{KeyCredential, PersonCredential, PersonPrincipal, Standing};
+pub use sight::{CredentialKind, InvalidKind, InvalidTenantName, Seen, TenantName};
 
 /// An authenticated caller.
 #[derive(Clone, Debug)]
@@ -101,6 +103,8 @@ pub struct AppPrincipal {
     pub scopes: ScopeSet,
     /// Whether it is its owner's own product.
     pub first_party: bool,
+    /// Whose credentials it may ask about.
+    pub introspect: Introspect,
 }
 
 impl AppPrincipal {
@@ -125,6 +129,7 @@ impl AppPrincipal {
             allowed_scopes: app.allowed_scopes,
             scopes,
             first_party: app.first_party,
+            introspect: app.introspect,
         }
     }
 
@@ -146,6 +151,8 @@ pub enum Action {
     IssueAppToken,
     /// See itself.
     ReadOwnApp,
+    /// Ask what a credential is that somebody presented to it.
+    Introspect,
     /// Sign the users of a directory up and in, and change what they sign in with: an app does so for its
     /// end users, who hand it their passwords, people of the platform do so for themselves.
     HandleEndUsers,
@@ -351,7 +358,7 @@ impl AppPrincipal {
             return Err(Denied::TenantSuspended);
         }
         match action {
-            Action::IssueAppToken => {}
+            Action::IssueAppToken | Action::Introspect => {}
             Action::ReadOwnApp => self.require_api()?,
             Action::HandleEndUsers => {
                 self.require_api()?;
@@ -400,8 +407,9 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 27] = [
+    const ACTIONS: [Action; 28] = [
         Action::IssueAppToken,
+        Action::Introspect,
         Action::ReadOwnApp,
         Action::HandleEndUsers,
         Action::ManageApps,
@@ -452,6 +460,7 @@ mod tests {
             allowed_scopes: allowed.parse().unwrap(),
             first_party,
             active: true,
+            introspect: Introspect::Own,
             created_at: Timestamp::from_micros(0),
         };
         AppPrincipal::by_secret(app, tenant)
@@ -474,10 +483,10 @@ mod tests {
         let not_first = Err(Denied::NotFirstParty);
         #[rustfmt::skip]
         let table = [
-            (app(active(), "api", true),  [Ok(()), Ok(()), Ok(())]),
-            (app(active(), "api", false), [Ok(()), Ok(()), not_first]),
-            (app(active(), "read", true), [Ok(()), missing, missing]),
-            (app(None, "api", true),      [Ok(()), Ok(()), not_first]),
+            (app(active(), "api", true),  [Ok(()), Ok(()), Ok(()), Ok(())]),
+            (app(active(), "api", false), [Ok(()), Ok(()), Ok(()), not_first]),
+            (app(active(), "read", true), [Ok(()), Ok(()), missing, missing]),
+            (app(None, "api", true),      [Ok(()), Ok(()), Ok(()), not_first]),
         ];
         for (app, first) in table {
             // All that comes after what is for apps is for others.
@@ -528,6 +537,7 @@ mod tests {
                 allowed_scopes: "api".parse().unwrap(),
                 first_party: true,
                 active: true,
+                introspect: Introspect::Own,
                 created_at: Timestamp::from_micros(0),
             };
             (app.owner, Principal::LinkHolder(Box::new(LinkHolder { app, tenant: Some(tenant) })))
@@ -572,6 +582,7 @@ mod tests {
             allowed_scopes: "read".parse().unwrap(),
             first_party: true,
             active: true,
+            introspect: Introspect::Own,
             created_at: Timestamp::from_micros(0),
         };
         principal = AppPrincipal::by_token(app, None, &"api read".parse().unwrap());

@@ -73,6 +73,13 @@ pub(crate) fn bearer(request: &HttpRequest) -> Result<Secret<String>, Fault> {
         .ok_or(Fault::NoCredential)
 }
 
+/// The bearer token of an app, where `Authorization` holds one.
+pub(crate) fn bearer_alone(request: &HttpRequest) -> Result<Option<Secret<String>>, Fault> {
+    let authorization = single(request, AUTHORIZATION.as_str())?;
+    let token = authorization.as_deref().and_then(|value| scheme(value, "Bearer"));
+    Ok(token.map(|token| Secret::new(token.to_owned())))
+}
+
 /// A header credential of a person or its script.
 pub(crate) enum PersonHeader {
     /// There is none.

@@ -7,6 +7,7 @@ mod bearer;
 mod body;
 mod credentials;
 mod error;
+mod forward_auth;
 mod leaks;
 mod limits;
 mod oauth;
@@ -35,6 +36,7 @@ pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
         .configure(ops::health::routes)
         .configure(openapi::routes)
         .configure(oauth::routes)
+        .configure(forward_auth::routes)
         .configure(app::routes)
         .configure(account::routes)
         .configure(bearer::routes)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use keystead_domain::access_request::{RejectionReason, RequestStatus};
-use keystead_domain::app::ClientId;
+use keystead_domain::app::{self, ClientId};
 use keystead_domain::id::AccessRequestId;
 use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
@@ -165,6 +165,24 @@ pub(crate) struct Owned {
     pub(crate) platform: bool,
 }
 
+/// Whose credentials an app may ask about (RFC 7662).
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Introspect {
+    /// Those that concern its own tenant
+    Own,
+    /// The API keys and access tokens of every tenant
+    Platform,
+}
+
+impl From<Introspect> for app::Introspect {
+    fn from(said: Introspect) -> Self {
+        match said {
+            Introspect::Own => Self::Own,
+            Introspect::Platform => Self::Platform,
+        }
+    }
+}
+
 /// How an app authenticates (RFC 6749 §2.1).
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum AppKind {
@@ -196,6 +214,9 @@ pub(crate) enum App {
         /// Its name
         #[arg(long)]
         name: Name,
+        /// Whose credentials it may ask about at the introspection endpoint
+        #[arg(long, value_enum, default_value = "own")]
+        introspect: Introspect,
         /// How it authenticates
         #[arg(long, value_enum, default_value = "confidential")]
         kind: AppKind,

@@ -2,6 +2,7 @@
 
 use keystead_crypto::env::SystemEnv;
 use keystead_crypto::tokens;
+use keystead_domain::app::Introspect;
 use keystead_domain::{Owner, Secret};
 use keystead_service::apps::{self, NewApp};
 use keystead_service::tenants::{self, NewTenant};
@@ -34,7 +35,11 @@ pub(crate) fn prepare(engine: &Engine, config: &Config, issuer: &str) -> Result<
     }
     let new = NewTenant { name: parse("Demo")?, slug: Some(slug), plan: None, entity_hotkey: None };
     let owner = Owner::Tenant(tenants::create(engine, &host, new)?.id);
-    let app = apps::create(engine, &host, NewApp { owner, name: parse("Demo app")?, scopes: Vec::new() })?;
+    let app = apps::create(
+        engine,
+        &host,
+        NewApp { owner, name: parse("Demo app")?, scopes: Vec::new(), introspect: Introspect::Own },
+    )?;
     let (password, _) = tokens::mint("demo-", &SystemEnv);
     let user = NewUser {
         directory: owner,

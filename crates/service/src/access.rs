@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use keystead_crypto::jwt;
+use keystead_domain::TokenDigest;
+use keystead_domain::oauth::AccessTokenClaims;
 use keystead_domain::policy::AppPrincipal;
 use keystead_domain::rate_limit::{Limit, Subject};
 use keystead_domain::revocation::Revocation;
-use keystead_domain::{Timestamp, TokenDigest};
 use keystead_storage::locate;
 
 use crate::{Arrival, Caller, Code, Engine, Error, Result, rate_limits};
@@ -14,7 +15,19 @@ use crate::{Arrival, Caller, Code, Engine, Error, Result, rate_limits};
 /// An app that showed an access token.
 pub struct VerifiedApp {
     principal: Arc<AppPrincipal>,
-    expires_at: Timestamp,
+    claims: AccessTokenClaims,
+}
+
+impl VerifiedApp {
+    /// The app, with what its token carries.
+    pub(crate) const fn principal(&self) -> &Arc<AppPrincipal> {
+        &self.principal
+    }
+
+    /// What the token says.
+    pub(crate) const fn claims(&self) -> &AccessTokenClaims {
+        &self.claims
+    }
 }
 
 /// The app that an access token of its own was issued to (RFC 6750, RFC 9068 §4): as it is now,
@@ -23,23 +36,25 @@ pub struct VerifiedApp {
 /// The request counts for the app. One with a token that is no good counts for where it came
 /// from, and no number of those keeps a good token out: others may share the address.
 pub fn app(engine: &Engine, access_token: &str, arrival: Arrival) -> Result<Caller> {
-    let verified = match recall(engine, access_token) {
-        Some(verified) => verified,
-        None => match verify(engine, access_token) {
-            Err(error) if error.code() == Code::InvalidToken => {
-                return Err(rate_limits::refused_bearer(engine, &arrival).err().unwrap_or(error));
-            }
-            other => other?,
-        },
+    let verified = match look(engine, access_token) {
+        Err(error) if error.code() == Code::InvalidToken => {
+            return Err(rate_limits::refused_bearer(engine, &arrival).err().unwrap_or(error));
+        }
+        other => other?,
     };
     admit(engine, &verified, arrival)
+}
+
+/// The app whose access token this is, for a service that was shown it: nothing is counted.
+pub(crate) fn look(engine: &Engine, access_token: &str) -> Result<Arc<VerifiedApp>> {
+    recall(engine, access_token).map_or_else(|| verify(engine, access_token), Ok)
 }
 
 /// The app that showed this token a moment ago, if that still stands. Does not block.
 pub fn recall(engine: &Engine, access_token: &str) -> Option<Arc<VerifiedApp>> {
     let recalled =
         engine.apps.recall(engine.store.generations(), TokenDigest::of(access_token).as_bytes())?;
-    (engine.env.now() < recalled.expires_at).then_some(recalled)
+    (engine.env.now() < recalled.claims.expires_at()).then_some(recalled)
 }
 
 /// Lets an app in that was [recalled](recall), as [`app`] does. Does not block.
@@ -64,7 +79,7 @@ fn verify(engine: &Engine, access_token: &str) -> Result<Arc<VerifiedApp>> {
         .chain(tenant.as_ref().map(|tenant| Revocation::Tenant(tenant.id)));
     let hangs_on: Vec<_> = hangs_on.collect();
     let principal = Arc::new(AppPrincipal::by_token(app, tenant, &scopes));
-    let verified = Arc::new(VerifiedApp { principal, expires_at: claims.expires_at() });
+    let verified = Arc::new(VerifiedApp { principal, claims });
     engine.apps.keep(*TokenDigest::of(access_token).as_bytes(), Arc::clone(&verified), since, hangs_on);
     Ok(verified)
 }

@@ -3,7 +3,7 @@
 use keystead_domain::access_request::{
     AccessRequest, IntendedUse, RejectionReason, RequestState, RequestStatus,
 };
-use keystead_domain::app::App;
+use keystead_domain::app::{App, Introspect};
 use keystead_domain::audit::{AuditAction, Event};
 use keystead_domain::id::AccessRequestId;
 use keystead_domain::limits::ACCESS_REQUESTS_DAILY;
@@ -136,7 +136,8 @@ pub fn approve(engine: &Engine, caller: &Caller, id: AccessRequestId, terms: Ter
     for tenant in crate::tenants::candidates(engine, new, now) {
         let owner = Owner::Tenant(tenant.id);
         let scope = caller.allow(Action::ManageApps, owner)?;
-        let new = NewApp { owner, name: name.clone(), scopes: terms.scopes.clone() };
+        let new =
+            NewApp { owner, name: name.clone(), scopes: terms.scopes.clone(), introspect: Introspect::Own };
         let app = crate::apps::draft(engine, new, now)?;
         let minted = mint_link(engine, app.id, now);
         let approval = engine.event(caller, Owner::Platform, AuditAction::AccessApproved, now).on(id);

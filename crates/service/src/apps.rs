@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keystead_crypto::tokens;
-use keystead_domain::app::{App, AppSecret, ClientId, MAX_LIVE_SECRETS, has_room_for_secret};
+use keystead_domain::app::{App, AppSecret, ClientId, Introspect, MAX_LIVE_SECRETS, has_room_for_secret};
 use keystead_domain::audit::AuditAction;
 use keystead_domain::id::{AppId, AppSecretId};
 use keystead_domain::name::Name;
@@ -23,6 +23,8 @@ pub struct NewApp {
     pub name: Name,
     /// What it may be given; `api` where nothing is said.
     pub scopes: Vec<Scope>,
+    /// Whose credentials it may ask about. Only an operator gives more than those of its own tenant.
+    pub introspect: Introspect,
 }
 
 /// An app with the one secret that exists in clear now and never again.
@@ -36,6 +38,9 @@ pub struct CreatedApp {
 /// Makes a first-party app with one secret.
 pub fn create(engine: &Engine, caller: &Caller, new: NewApp) -> Result<CreatedApp> {
     let scope = caller.allow(Action::ManageApps, new.owner)?;
+    if new.introspect == Introspect::Platform {
+        caller.allow_platform(PlatformAction::ManageTenants)?;
+    }
     let (now, env) = (engine.env.now(), &*engine.env);
     let app = draft(engine, new, now)?;
     let (client_secret, digest) = tokens::mint(&engine.settings.prefixes.client_secret, env);
@@ -74,6 +79,7 @@ pub(crate) fn draft(engine: &Engine, new: NewApp, now: Timestamp) -> Result<App>
         allowed_scopes,
         first_party: true,
         active: true,
+        introspect: new.introspect,
         created_at: now,
     })
 }

@@ -49,6 +49,7 @@ enum Shown {
     Session(SignedIn),
     Key {
         id: ApiKeyId,
+        created_at: Timestamp,
         /// When the key, or the secret of it that was shown, ends.
         ends_at: Option<Timestamp>,
         last_use: LastUse,
@@ -66,6 +67,22 @@ impl VerifiedPerson {
         match &self.shown {
             Shown::Session(session) => Some(session),
             Shown::Key { .. } => None,
+        }
+    }
+
+    /// When the credential was made.
+    pub(crate) fn issued_at(&self) -> Timestamp {
+        match &self.shown {
+            Shown::Session(session) => session.session().created_at,
+            Shown::Key { created_at, .. } => *created_at,
+        }
+    }
+
+    /// When the credential ends if it is not used, where it does.
+    pub(crate) fn ends_at(&self, engine: &Engine) -> Option<Timestamp> {
+        match &self.shown {
+            Shown::Session(session) => Some(session.session().expires_at(engine.settings.session_lifetime)),
+            Shown::Key { ends_at, .. } => *ends_at,
         }
     }
 
@@ -95,18 +112,38 @@ pub fn recall(engine: &Engine, presented: &Presented) -> Option<Arc<VerifiedPers
 
 /// The person whose credential this is. One that is no good counts for where it came from.
 pub fn verify(engine: &Engine, presented: &Presented, arrival: &Arrival) -> Result<Arc<VerifiedPerson>> {
-    if let Some(recalled) = recall(engine, presented) {
-        return Ok(recalled);
-    }
-    let verified = match presented {
-        Presented::Session(token) => verify_session(engine, token),
-        Presented::Key(text) => verify_key(engine, text.expose()),
-    };
-    match verified {
-        Err(error) if matches!(error.code(), Code::InvalidSession | Code::InvalidApiKey) => {
+    match look(engine, presented) {
+        Err(error) if is_no_good(&error) => {
             Err(rate_limits::refused_bearer(engine, arrival).err().unwrap_or(error))
         }
         other => other,
+    }
+}
+
+/// The person whose credential this is, for a service that was shown it: nothing is counted, neither one
+/// that is good nor one that is not.
+pub(crate) fn look(engine: &Engine, presented: &Presented) -> Result<Arc<VerifiedPerson>> {
+    if let Some(recalled) = recall(engine, presented) {
+        return Ok(recalled);
+    }
+    match presented {
+        Presented::Session(token) => verify_session(engine, token),
+        Presented::Key(text) => verify_key(engine, text.expose()),
+    }
+}
+
+/// Whether an error says that the credential itself is no good.
+pub(crate) const fn is_no_good(error: &Error) -> bool {
+    matches!(error.code(), Code::InvalidSession | Code::InvalidApiKey | Code::InvalidToken)
+}
+
+/// Notes that a credential was used. A session's use is written down when it is looked up.
+pub(crate) fn note_use(engine: &Engine, verified: &VerifiedPerson) {
+    if let Shown::Key { id, last_use, .. } = &verified.shown {
+        let now = engine.env.now();
+        if last_use.is_due(now) {
+            engine.key_uses.note(*id, now);
+        }
     }
 }
 
@@ -117,7 +154,7 @@ pub fn admit(engine: &Engine, verified: &VerifiedPerson, arrival: Arrival) -> Re
         Shown::Session(session) => {
             engine.count(&arrival.meter, &[(Limit::Session, Subject::User(session.user().id))])?;
         }
-        Shown::Key { id, last_use, .. } => {
+        Shown::Key { id, .. } => {
             let quotas = verified.quotas;
             engine.count_up_to(
                 &arrival.meter,
@@ -131,10 +168,7 @@ pub fn admit(engine: &Engine, verified: &VerifiedPerson, arrival: Arrival) -> Re
                 Subject::Key(*id),
                 quotas.map(|both| both.1),
             )?;
-            let now = engine.env.now();
-            if last_use.is_due(now) {
-                engine.key_uses.note(*id, now);
-            }
+            note_use(engine, verified);
         }
     }
     Ok(Caller::person(Arc::clone(&verified.principal), arrival))
@@ -196,7 +230,7 @@ fn verify_key(engine: &Engine, text: &str) -> Result<Arc<VerifiedPerson>> {
     let hangs_on = hangs_on(Revocation::ApiKey(key.id), &holder);
     let principal = engine.principal(holder, credential);
     let quotas = quotas(&principal, key.pin.map(|pin| pin.tenant));
-    let shown = Shown::Key { id: key.id, ends_at, last_use: LastUse::of(&key) };
+    let shown = Shown::Key { id: key.id, created_at: key.created_at, ends_at, last_use: LastUse::of(&key) };
     let verified = VerifiedPerson { principal, shown, quotas };
     Ok(keep(engine, digest, verified, since, hangs_on))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keystead_crypto::tokens;
 use keystead_domain::audit::{Actor, AuditAction, Origin};
 use keystead_domain::id::{SessionId, UserId};
-use keystead_domain::policy::Action;
+use keystead_domain::policy::{Action, TenantScope};
 use keystead_domain::revocation::Revocation;
 use keystead_domain::session::Session;
 use keystead_domain::user::{SignInDecision, User};
@@ -63,10 +63,15 @@ impl SignedIn {
 
 /// The session with this token, in the directory of the app that calls.
 pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Result<SignedIn> {
-    if let Some(recalled) = recall(engine, caller, token) {
+    let scope = caller.allow(Action::HandleEndUsers, caller.directory()?)?;
+    find_in(engine, scope, token)
+}
+
+/// The session with this token in a directory.
+pub(crate) fn find_in(engine: &Engine, scope: TenantScope, token: &Secret<String>) -> Result<SignedIn> {
+    if let Some(recalled) = recall_in(engine, scope, token) {
         return Ok(recalled);
     }
-    let scope = caller.allow(Action::HandleEndUsers, caller.directory()?)?;
     let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
     let addresses = engine.settings.address_rule(scope.owner());
     let since = engine.store.generations().current();
@@ -92,6 +97,11 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
 /// [`authenticate`] finds it. Does not block.
 pub fn recall(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Option<SignedIn> {
     let scope = caller.allow(Action::HandleEndUsers, caller.directory().ok()?).ok()?;
+    recall_in(engine, scope, token)
+}
+
+/// The session with this token in a directory, as [`recall`] finds it.
+pub(crate) fn recall_in(engine: &Engine, scope: TenantScope, token: &Secret<String>) -> Option<SignedIn> {
     let live =
         engine.sessions.recall(engine.store.generations(), TokenDigest::of(token.expose()).as_bytes())?;
     let (now, session) = (engine.env.now(), &live.session);

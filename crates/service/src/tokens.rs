@@ -43,14 +43,24 @@ pub struct IssuedToken {
 /// No number of those keeps the right secret out: it cannot be guessed, and strangers would only
 /// have to know an app's id to stop it.
 pub fn exchange(engine: &Engine, arrival: &Arrival, request: ClientCredentials) -> Result<IssuedToken> {
-    let app = match authenticate(engine, &request.client_id, &request.client_secret) {
-        Err(error) if error.code() == Code::InvalidClient => {
-            return Err(refused_client(engine, arrival, Some(&request.client_id)).err().unwrap_or(error));
-        }
-        other => other?,
-    };
+    let app = client(engine, arrival, &request.client_id, &request.client_secret)?;
     let key = engine.signing_key()?;
     admit(engine, arrival, &app, request.scope, &key)
+}
+
+/// The app with these credentials. Those that are no good count.
+pub(crate) fn client(
+    engine: &Engine,
+    arrival: &Arrival,
+    client_id: &ClientId,
+    client_secret: &Secret<String>,
+) -> Result<Arc<AppPrincipal>> {
+    match authenticate(engine, client_id, client_secret) {
+        Err(error) if error.code() == Code::InvalidClient => {
+            Err(refused_client(engine, arrival, Some(client_id)).err().unwrap_or(error))
+        }
+        other => other,
+    }
 }
 
 /// The same for an app that authenticated a moment ago, if that still stands; else nothing, and
@@ -143,7 +153,11 @@ impl KnownClient {
 }
 
 /// The app with this id, if it showed this secret a moment ago and that still stands.
-fn recall(engine: &Engine, client_id: &ClientId, presented: &TokenDigest) -> Option<Arc<AppPrincipal>> {
+pub(crate) fn recall(
+    engine: &Engine,
+    client_id: &ClientId,
+    presented: &TokenDigest,
+) -> Option<Arc<AppPrincipal>> {
     let known = engine.clients.recall(engine.store.generations(), client_id)?;
     let secret = known.secrets.get(known.matching(presented)?)?;
     let now = engine.env.now();

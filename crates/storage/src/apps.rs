@@ -21,6 +21,7 @@ pub(crate) struct AppRow {
     allowed_scopes: String,
     first_party: bool,
     active: bool,
+    introspect: String,
     created_at: i64,
 }
 
@@ -37,6 +38,7 @@ impl TryFrom<AppRow> for App {
             allowed_scopes: read.parse("allowed_scopes", &row.allowed_scopes)?,
             first_party: row.first_party,
             active: row.active,
+            introspect: read.parse("introspect", &row.introspect)?,
             created_at: Timestamp::from_micros(row.created_at),
         })
     }
@@ -77,6 +79,7 @@ pub fn insert(tx: &mut TenantTx<'_>, app: &App) -> Result<(), StoreError> {
         allowed_scopes: app.allowed_scopes.to_string(),
         first_party: app.first_party,
         active: app.active,
+        introspect: app.introspect.to_string(),
         created_at: app.created_at.as_micros(),
     };
     on!(tx, |conn| diesel::insert_into(apps::table).values(&row).execute(conn))?;

@@ -32,6 +32,7 @@ table! {
         allowed_scopes -> Text,
         first_party -> Bool,
         active -> Bool,
+        introspect -> Text,
         created_at -> BigInt,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::Argon2Cost;
+use keystead_domain::app::Introspect;
 use keystead_domain::oauth::Scope;
 use keystead_domain::password::PasswordPolicy;
 use keystead_domain::plan::Plans;
@@ -118,8 +119,13 @@ impl Keystead {
 
     /// A new app with these scopes (`api` if there are none): its id and secret.
     pub fn app(&self, owner: Owner, scopes: &[&str]) -> (String, String) {
+        self.asking_app(owner, scopes, Introspect::Own)
+    }
+
+    /// The same, and whose credentials it may ask about.
+    pub fn asking_app(&self, owner: Owner, scopes: &[&str], introspect: Introspect) -> (String, String) {
         let scopes = scopes.iter().map(|scope| parse::<Scope>(scope)).collect();
-        let new = NewApp { owner, name: parse("Test app"), scopes };
+        let new = NewApp { owner, name: parse("Test app"), scopes, introspect };
         let created = apps::create(&self.engine, &Caller::host(), new).unwrap_or_else(|e| panic!("{e:?}"));
         (created.app.client_id.to_string(), created.client_secret.expose().clone())
     }

@@ -115,6 +115,7 @@ const fn requirement(action: Action) -> Option<Requirement> {
         Action::ChangeDemands => (Takes::Session, Role::Owner),
         Action::IssueAppToken
         | Action::ReadOwnApp
+        | Action::Introspect
         | Action::ManageApps
         | Action::ManageUsers
         | Action::RequestAccess
@@ -187,7 +188,7 @@ impl PersonPrincipal {
     }
 
     /// What the person is in a tenant that its credential reaches.
-    fn reach(&self, tenant: TenantId) -> Result<&Standing, Denied> {
+    pub(super) fn reach(&self, tenant: TenantId) -> Result<&Standing, Denied> {
         if self.key().and_then(|key| key.pin).is_some_and(|pin| pin != tenant) {
             return Err(Denied::PinnedElsewhere);
         }

@@ -3,7 +3,7 @@
 
 mod api_keys;
 mod call;
-mod cookie;
+pub(crate) mod cookie;
 mod profile;
 mod sessions;
 mod sign_ups;

@@ -19,6 +19,8 @@ enum Cause {
     Service(Error),
     Request(Fault),
     Protocol(OAuthErrorCode, &'static str),
+    /// The access token that a client authenticates with is no good.
+    Token(Error),
 }
 
 /// RFC 6749 §5.2.
@@ -52,6 +54,11 @@ impl OAuthError {
         Self(Cause::Protocol(code, description))
     }
 
+    /// The refusal of a client that authenticated with an access token that is no good (RFC 7662 §2.3).
+    pub(crate) const fn refused_token(error: Error) -> Self {
+        Self(Cause::Token(error))
+    }
+
     /// The response to a method that a path does not have.
     pub(crate) fn method_not_allowed(allow: &str) -> HttpResponse {
         Self::from(Fault::Method { allow: allow.to_owned() }).error_response()
@@ -59,6 +66,8 @@ impl OAuthError {
 
     pub(super) fn code(&self) -> &'static str {
         let code = match &self.0 {
+            // RFC 6750 §3.1.
+            Cause::Token(_) => return "invalid_token",
             Cause::Protocol(code, _) => *code,
             Cause::Request(Fault::NoCredential) => OAuthErrorCode::InvalidClient,
             Cause::Request(_) => OAuthErrorCode::InvalidRequest,
@@ -78,7 +87,7 @@ impl OAuthError {
 
     fn description(&self) -> std::borrow::Cow<'_, str> {
         match &self.0 {
-            Cause::Service(error) => error.public().into(),
+            Cause::Service(error) | Cause::Token(error) => error.public().into(),
             Cause::Request(Fault::NoCredential) => "Client authentication failed".into(),
             Cause::Request(fault) => fault.message(),
             Cause::Protocol(_, description) => (*description).into(),
@@ -89,7 +98,7 @@ impl OAuthError {
 impl ResponseError for OAuthError {
     fn status_code(&self) -> StatusCode {
         match &self.0 {
-            Cause::Service(error) => super::status(error.code()),
+            Cause::Service(error) | Cause::Token(error) => super::status(error.code()),
             // RFC 6749 §5.2 knows one status for a request that cannot be understood.
             Cause::Request(Fault::WrongType { .. }) => StatusCode::BAD_REQUEST,
             Cause::Request(fault) => fault.status(),
@@ -109,7 +118,11 @@ impl ResponseError for OAuthError {
             .insert_header((header::PRAGMA, "no-cache"));
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2 wants a challenge with every 401. Basic is what we take, and it needs a realm (RFC 7617 §2).
-            response.insert_header((WWW_AUTHENTICATE, r#"Basic realm="keystead", charset="UTF-8""#));
+            let challenge = match &self.0 {
+                Cause::Token(_) => r#"Bearer error="invalid_token""#,
+                _ => r#"Basic realm="keystead", charset="UTF-8""#,
+            };
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if let Cause::Request(Fault::Method { allow }) = &self.0 {
             response.insert_header((ALLOW, allow.as_str()));

@@ -1,5 +1,6 @@
 //! OAuth endpoints and metadata. Errors are those of RFC 6749.
 
+mod introspect;
 mod jwks;
 mod token;
 
@@ -11,7 +12,11 @@ use crate::limits;
 use crate::resource::{Endpoint, mount};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    jwks::endpoints().into_iter().chain([token::here(), token::there()]).collect()
+    [jwks::endpoints(), here(), vec![token::there()]].into_iter().flatten().collect()
+}
+
+fn here() -> Vec<Endpoint> {
+    [introspect::endpoints(), vec![token::here()]].into_iter().flatten().collect()
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -19,7 +24,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::scope("/oauth")
             .wrap(from_fn(limits::oauth))
-            .configure(|cfg| mount(cfg, "/oauth", vec![token::here()], OAuthError::method_not_allowed))
+            .configure(|cfg| mount(cfg, "/oauth", here(), OAuthError::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, OAuthError> { Err(Fault::NoSuchPath.into()) })),
     );
     // The same endpoint under the app API's prefix, which is why it comes before that one.

@@ -135,7 +135,7 @@ fn form(body: &[u8]) -> Result<Parameters, OAuthError> {
 /// The client's id and secret, from one place only (RFC 6749 §2.3); nothing where there are none
 /// that can be read. Some clients name themselves in the body beside Basic, which is harmless
 /// where both name the same.
-fn client(
+pub(super) fn client(
     basic: Basic,
     client_id: Option<String>,
     client_secret: Option<String>,

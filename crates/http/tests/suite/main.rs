@@ -5,8 +5,11 @@
 mod access_requests;
 mod app_api;
 mod bad_input;
+mod credentials;
 mod end_users;
+mod forward_auth;
 mod health;
+mod introspection;
 mod leaked_keys;
 mod openapi;
 mod pages;

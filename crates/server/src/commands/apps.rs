@@ -24,6 +24,7 @@ pub(super) struct AppView {
     owner: String,
     allowed_scopes: Vec<String>,
     first_party: bool,
+    introspect: String,
     active: bool,
     created_at: String,
     /// Only where one app is shown.
@@ -50,6 +51,7 @@ impl From<App> for AppView {
             owner: app.owner.to_string(),
             allowed_scopes: app.allowed_scopes.iter().map(str::to_owned).collect(),
             first_party: app.first_party,
+            introspect: app.introspect.to_string(),
             active: app.active,
             created_at: app.created_at.to_rfc3339_seconds(),
             secrets: Vec::new(),
@@ -77,6 +79,7 @@ impl Show for AppView {
             ("owner", self.owner.clone()),
             ("scopes", self.allowed_scopes.join(" ")),
             ("first party", self.first_party.to_string()),
+            ("introspect", self.introspect.clone()),
             ("active", self.active.to_string()),
             ("created", self.created_at.clone()),
         ]);
@@ -94,9 +97,10 @@ pub(crate) fn run(context: &Context, command: cli::App) -> Result<(), Failure> {
     let (engine, host) = (&context.engine, Caller::host());
     match command {
         // Kind, grants and token format have one value each so far.
-        cli::App::Create { owner, name, scopes, kind: _, grants: _, access_token: _ } => {
+        cli::App::Create { owner, name, scopes, introspect, kind: _, grants: _, access_token: _ } => {
             let owner = owned::resolve(engine, &owner)?;
-            let created = apps::create(engine, &host, NewApp { owner, name, scopes })?;
+            let created =
+                apps::create(engine, &host, NewApp { owner, name, scopes, introspect: introspect.into() })?;
             let client_secret = Some(created.client_secret.expose().clone());
             output::one(context.format, &AppView { client_secret, ..created.app.into() })
         }

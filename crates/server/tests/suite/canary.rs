@@ -6,6 +6,7 @@
 //! add a call of it where it is called with what is right. What is wrong is sent to all of them.
 
 mod people;
+mod relying;
 mod walk;
 
 use keystead_testkit::{both_backends, totp_code};
@@ -32,6 +33,7 @@ both_backends! {
         public(&mut walk);
         people::account(&mut walk);
         people::bearer(&mut walk);
+        relying::ask(&mut walk);
         walk.send_what_is_wrong();
         people::end(&mut walk);
         walk.call("DELETE /v2/auth/me", &json!({"current_password": RESET_PASSWORD}));

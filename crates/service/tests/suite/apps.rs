@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use keystead_domain::app::{ClientId, MAX_LIVE_SECRETS};
+use keystead_domain::app::{ClientId, Introspect, MAX_LIVE_SECRETS};
 use keystead_domain::audit::{AuditAction, Outcome};
 use keystead_domain::policy::Action;
 use keystead_domain::{Owner, Secret};
@@ -36,6 +36,7 @@ both_backends! {
             owner: acme.owner(),
             name: "Web".parse().unwrap(),
             scopes: vec!["nonsense".parse().unwrap()],
+            introspect: Introspect::Own,
         };
         assert_eq!(refusal(create(&keystead.engine, &Caller::host(), unknown)), Code::ValidationError);
     }

@@ -41,6 +41,7 @@ fn app(store: &Store, scope: TenantScope) -> App {
         allowed_scopes: "api".parse().unwrap(),
         first_party: true,
         active: true,
+        introspect: Default::default(),
         created_at: NOW,
     };
     let row = app.clone();

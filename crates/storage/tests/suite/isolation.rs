@@ -34,6 +34,7 @@ both_backends! {
             allowed_scopes: "api".parse().unwrap(),
             first_party: true,
             active: true,
+            introspect: Default::default(),
             created_at: NOW,
         };
         let secret = AppSecret {
@@ -137,6 +138,7 @@ both_backends! {
             allowed_scopes: "api".parse().unwrap(),
             first_party: true,
             active: true,
+            introspect: Default::default(),
             created_at: NOW,
         };
         let after = |seconds| NOW + std::time::Duration::from_secs(seconds);
