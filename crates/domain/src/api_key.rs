@@ -41,6 +41,9 @@ pub struct ApiKey {
     pub updated_at: Timestamp,
 }
 
+/// How many secrets of a key may work at the same time: the newest, and the one that it takes the place of.
+pub const MAX_LIVE_SECRETS: usize = 2;
+
 impl ApiKey {
     /// Whether the key can be used at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
@@ -233,6 +236,23 @@ impl KeyText {
         Ok(Self { environment, prefix, text: Secret::new(text.to_owned()) })
     }
 
+    /// The well-formed keys of this brand that stand anywhere in a text, each with the byte that it begins at.
+    /// Whatever stands before and after does not matter: a checksum is not right by chance.
+    pub fn find_all<'t>(text: &'t str, brand: &'t Brand) -> impl Iterator<Item = (usize, Self)> + 't {
+        // A brand may overlap itself, so each place is looked at.
+        let candidates = text.char_indices().map(|(at, _)| at);
+        let candidates = candidates.filter(|&at| text[at..].starts_with(brand.as_str()));
+        candidates.filter_map(|at| Environment::ALL.iter().find_map(|env| Self::at(text, at, brand, *env)))
+    }
+
+    fn at(text: &str, at: usize, brand: &Brand, environment: Environment) -> Option<(usize, Self)> {
+        let underscores = 3;
+        let length =
+            brand.as_str().len() + environment.as_str().len() + PREFIX_LEN + SECRET_LEN + underscores;
+        let key = Self::parse(text.get(at..at + length)?, brand).ok()?;
+        (key.environment == environment).then_some((at, key))
+    }
+
     /// Whether `text` could be a key of this brand, well-formed or not: then it is no other credential.
     pub fn resembles(text: &str, brand: &Brand) -> bool {
         let rest = text.strip_prefix(brand.as_str()).and_then(|rest| rest.strip_prefix('_'));
@@ -330,10 +350,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn keys_are_found_anywhere_in_a_text() {
+        let text = key().into_secret().expose().clone();
+        let all = format!("é\"{text}\"ks_live_ {text}{text}\nks_test_deadbeef0001_x TOKEN={text}9");
+        let found: Vec<_> = KeyText::find_all(&all, &brand()).map(|(at, _)| at).collect();
+        let expected: Vec<_> = all.match_indices(&text).map(|(at, _)| at).collect();
+        assert_eq!((found.len(), found), (4, expected));
+        let other: Brand = "other".parse().unwrap();
+        assert_eq!(KeyText::find_all(&all, &other).count(), 0);
+        let near = all.replace("abcdef", "abcdeg");
+        assert_eq!(KeyText::find_all(&near, &brand()).count(), 0);
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "(ks_live_)?\\PC{0,60}") {
             let _ = KeyText::parse(&text, &brand());
+            let _ = KeyText::find_all(&text, &brand()).count();
         }
     }
 }

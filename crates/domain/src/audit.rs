@@ -151,6 +151,22 @@ actions! {
     KeyCreated = "api_key.created",
     /// An API key was revoked because somebody found it where it does not belong.
     KeyLeaked = "api_key.leaked",
+    /// An API key was renamed or narrowed.
+    KeyChanged = "api_key.changed",
+    /// An API key got a new secret, and the one before it an end.
+    KeyRotated = "api_key.rotated",
+    /// An API key was revoked.
+    KeyRevoked = "api_key.revoked",
+    /// A tenant bars an API key that is pinned to none.
+    KeyBarred = "api_key.barred",
+    /// A tenant lets an API key in again that it had barred.
+    KeyLetIn = "api_key.let_in",
+    /// A project was made.
+    ProjectCreated = "project.created",
+    /// A project was changed.
+    ProjectChanged = "project.changed",
+    /// A project was deleted.
+    ProjectDeleted = "project.deleted",
     /// A sign-up was received.
     SignUpReceived = "sign_up.received",
     /// A sign-up was confirmed by its code.

@@ -29,6 +29,19 @@ pub struct Project {
     pub updated_at: Timestamp,
 }
 
+/// What is to be changed about a project; what is left out stays.
+#[derive(Clone, Debug, Default)]
+pub struct ProjectChange {
+    /// Its name.
+    pub name: Option<Name>,
+    /// Its short name.
+    pub slug: Option<Slug>,
+    /// Where it is on the web, or that it is nowhere.
+    pub website: Option<Option<Website>>,
+    /// Whether it is in use.
+    pub status: Option<ProjectStatus>,
+}
+
 /// Whether a project is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProjectStatus {

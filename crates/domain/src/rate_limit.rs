@@ -199,6 +199,11 @@ impl Window {
         u64::from(self.used) * 1000 / u64::from(self.quota.max.max(1))
     }
 
+    /// Counts by another quota from now on, such as that of another plan. What was used stays used.
+    pub const fn count_by(&mut self, quota: Quota) {
+        self.quota = quota;
+    }
+
     /// Takes one more; whether there was one left. A clock that was set back begins anew.
     pub fn take(&mut self, now: Timestamp) -> bool {
         if self.is_over(now) || self.ends_at.since(now) > self.quota.window {

@@ -12,11 +12,12 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut};
 use futures_core::Stream as _;
-use keystead_domain::Secret;
 use keystead_domain::password::Password;
+use keystead_domain::{Secret, TokenDigest};
 use keystead_service::{Error, FieldError};
 use percent_encoding::percent_decode;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Fault, Rejection};
 
@@ -67,15 +68,24 @@ impl<T: JsonBody> Body for T {
         payload: &mut Payload,
         limit: usize,
     ) -> Result<T::Command, Rejection> {
-        let is_json = media_type(request).is_some_and(|media| media == "application/json");
-        let bytes = bytes(request, payload, limit).await?;
-        let body = match T::empty() {
-            Some(empty) if bytes.is_empty() || (is_json && bytes.trim_ascii() == b"null") => empty,
-            _ if !is_json => return Err(Fault::MediaType { expected: "application/json" }.into()),
-            _ => json(&bytes)?,
-        };
-        Ok(body.parse()?)
+        Ok(digested::<T>(request, payload, limit).await?.0)
     }
+}
+
+/// A body of JSON, parsed into a command, and the SHA-256 of what was sent.
+pub(crate) async fn digested<T: JsonBody>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limit: usize,
+) -> Result<(T::Command, TokenDigest), Rejection> {
+    let is_json = media_type(request).is_some_and(|media| media == "application/json");
+    let bytes = bytes(request, payload, limit).await?;
+    let body = match T::empty() {
+        Some(empty) if bytes.is_empty() || (is_json && bytes.trim_ascii() == b"null") => empty,
+        _ if !is_json => return Err(Fault::MediaType { expected: "application/json" }.into()),
+        _ => json(&bytes)?,
+    };
+    Ok((body.parse()?, TokenDigest::from_bytes(Sha256::digest(&bytes).into())))
 }
 
 /// Reads the whole body, refusing it as soon as it is known to be too large.

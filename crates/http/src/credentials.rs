@@ -43,7 +43,7 @@ pub(crate) fn end_user_ip(request: &HttpRequest) -> Result<Option<IpAddr>, Fault
 }
 
 /// The value of a header that may come once.
-fn single(request: &HttpRequest, name: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn single(request: &HttpRequest, name: &str) -> Result<Option<String>, Fault> {
     let mut values = request.headers().get_all(name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

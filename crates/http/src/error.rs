@@ -18,7 +18,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use keystead_domain::rate_limit::seconds_until;
 use keystead_service::{Code, Error, FieldError};
 
-pub(crate) use bearer::{BearerError, BearerErrorBody};
+pub(crate) use bearer::{BearerError, BearerErrorBody, stored};
 pub(crate) use envelope::{Envelope, EnvelopeBody};
 pub(crate) use oauth::{OAuthError, OAuthErrorBody};
 pub(crate) use page::PageError;
@@ -108,7 +108,7 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::NoScopesLeft
         | Code::SecondFactorRequired
         | Code::SessionRequired => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::InvalidLink => StatusCode::NOT_FOUND,
+        Code::NotFound | Code::KeyNotFound | Code::InvalidLink => StatusCode::NOT_FOUND,
         Code::Conflict | Code::AccountExists => StatusCode::CONFLICT,
         Code::InvalidScope | Code::UnauthorizedClient | Code::TenantNotNamed => StatusCode::BAD_REQUEST,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

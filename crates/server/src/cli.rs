@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use keystead_domain::access_request::{RejectionReason, RequestStatus};
+use keystead_domain::api_key::{Brand, Environment};
 use keystead_domain::app::{self, ClientId};
-use keystead_domain::id::AccessRequestId;
+use keystead_domain::id::{AccessRequestId, ApiKeyId};
 use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
 use keystead_domain::slug::Slug;
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Make, see and lock users
     #[command(subcommand)]
     User(User),
+    /// Make, see and revoke API keys of people, and find them in texts
+    #[command(subcommand)]
+    Key(Key),
     /// See the keys that sign tokens, and let another one sign
     #[command(subcommand)]
     SigningKey(SigningKey),
@@ -328,6 +332,53 @@ pub(crate) enum User {
         /// Its address or id
         #[arg(value_name = "EMAIL|ID")]
         user: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Key {
+    /// Make a key for a member of a tenant, pinned to it, and print it, once
+    Create {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// The member's address
+        #[arg(long)]
+        email: Email,
+        /// What it is called
+        #[arg(long)]
+        name: Name,
+        /// What it is for: live or test
+        #[arg(long, default_value = "live")]
+        env: Environment,
+        /// What it may do at most; may be repeated [default: all that the member's role allows]
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+        scopes: Vec<Scope>,
+        /// After how long it ends [default: never]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(60..=315_360_000))]
+        expires_in: Option<u64>,
+    },
+    /// All keys, or those that reach a tenant, or those of a person, the newest first
+    List {
+        /// Only those that reach this tenant, by its slug
+        #[arg(long, value_name = "SLUG", conflicts_with = "email")]
+        tenant: Option<Slug>,
+        /// Only those of the person with this address
+        #[arg(long)]
+        email: Option<Email>,
+    },
+    /// Refuse a key from now on, for good
+    Revoke {
+        /// Its id
+        id: ApiKeyId,
+    },
+    /// Find well-formed keys in a text, offline; exits with 1 where there is none
+    Check {
+        /// The text: a file, or - for stdin
+        file: PathBuf,
+        /// What the keys begin with [default: tokens.prefixes.api_key]
+        #[arg(long)]
+        brand: Option<Brand>,
     },
 }
 

@@ -3,6 +3,7 @@
 mod apps;
 mod audits;
 mod backups;
+mod keys;
 mod mails;
 mod master_keys;
 mod owned;
@@ -13,7 +14,7 @@ mod tenants;
 mod users;
 
 use self::sealing::Sealing;
-use crate::cli::{Arguments, Command, Config, Global, MasterKey, Serve};
+use crate::cli::{Arguments, Command, Config, Global, Key, MasterKey, Serve};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::{deployment, doctor, serve};
@@ -34,6 +35,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Tenant(command) => tenants::run(&context(&global)?, command),
         Command::App(command) => apps::run(&context(&global)?, command),
         Command::User(command) => users::run(&context(&global)?, command),
+        Command::Key(Key::Check { file, brand }) => keys::check(&global, format(&global), &file, brand),
+        Command::Key(command) => keys::run(&context(&global)?, command),
         Command::SigningKey(command) => signing_keys::run(&context(&global)?, command),
         Command::Request(command) => requests::run(&context(&global)?, command),
         Command::Audit(command) => audits::run(&context(&global)?, command),

@@ -104,6 +104,8 @@ codes! {
     InvalidSignature = "invalid_signature": "The report is not signed by anybody whose reports are taken.";
     /// There is no such thing, or it is another's.
     NotFound = "not_found": "There is no such thing.";
+    /// There is no such API key, or it is another's.
+    KeyNotFound = "key_not_found": "There is no such API key among yours.";
     /// Something with this name exists, or it is decided already, or its address got all its mails for now.
     Conflict = "conflict": "This is taken.";
     /// A user of the platform has this address, or had it so lately that it can go back to it.

@@ -26,6 +26,7 @@ pub mod claims;
 pub mod file_outbox;
 pub mod forms;
 pub mod forward_auth;
+pub mod idempotency;
 pub mod inspection;
 pub mod introspection;
 pub mod leaks;

@@ -3,12 +3,20 @@
 use std::sync::Arc;
 
 use keystead_domain::Owner;
-use keystead_domain::id::{ProjectId, TenantId};
+use keystead_domain::audit::AuditAction;
+use keystead_domain::id::{ProjectId, TenantId, kind};
+use keystead_domain::idempotency::Attempted;
+use keystead_domain::listing::{Listing, Part, Place};
+use keystead_domain::name::Name;
 use keystead_domain::policy::{Action, Denied};
+use keystead_domain::project::{Project, ProjectChange, ProjectStatus, Website};
 use keystead_domain::revocation::Revocation;
-use keystead_storage::projects;
+use keystead_domain::slug::Slug;
+use keystead_storage::{StoreError, UniqueKey, audit, projects};
 
-use crate::{Caller, Engine, Result};
+use crate::audit::Refine as _;
+use crate::idempotency::{Once, Outcome, before, enter};
+use crate::{Caller, Code, Engine, Error, Result};
 
 /// The ids of a tenant's projects, if they were read a moment ago and still stand. Does not block, and asks
 /// nobody whether the caller may: see [`ids`].
@@ -24,4 +32,154 @@ pub fn ids(engine: &Engine, caller: &Caller, owner: Owner) -> Result<Arc<Vec<Pro
     let ids = Arc::new(engine.store.look_up(|tx| projects::list_ids(&mut tx.tenant(&scope)))?);
     engine.project_ids.keep(tenant, Arc::clone(&ids), since, [Revocation::Projects(tenant)]);
     Ok(ids)
+}
+
+/// A project to be made.
+pub struct NewProject {
+    /// Its name.
+    pub name: Name,
+    /// Its slug; without one it is made of the name.
+    pub slug: Option<Slug>,
+    /// Where it is on the web.
+    pub website: Option<Website>,
+    /// Whether it is in use.
+    pub status: ProjectStatus,
+}
+
+/// How often a derived slug that is taken gets another suffix.
+const SLUG_ATTEMPTS: usize = 8;
+
+/// Makes a project. A given slug that is taken is a conflict; a derived one gets a suffix. What is asked for
+/// [`Once`] is done once.
+pub fn create(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    new: NewProject,
+    once: Option<&Once<Project>>,
+) -> Result<Outcome<Project>> {
+    let owner = Owner::Tenant(tenant);
+    let scope = caller.allow(Action::ChangeProjects, owner)?;
+    let (now, env) = (engine.env.now(), &*engine.env);
+    let attempts = if new.slug.is_some() { 1 } else { SLUG_ATTEMPTS };
+    let slug = new.slug.unwrap_or_else(|| Slug::derive(&new.name, "project"));
+    let mut project = Project {
+        id: ProjectId::mint(now, env),
+        tenant,
+        name: new.name,
+        slug: slug.clone(),
+        website: new.website,
+        status: new.status,
+        created_at: now,
+        updated_at: now,
+    };
+    for _ in 0..attempts {
+        let guard = once.map(|once| once.guard(caller, Ok(&project))).transpose()?;
+        let event = engine.event(caller, owner, AuditAction::ProjectCreated, now).on(project.id);
+        let row = project.clone();
+        let made = engine.store.write(move |tx| {
+            let attempted = enter(tx, &scope, guard.as_ref(), now)?;
+            if attempted == Attempted::First {
+                let mut rows = tx.tenant(&scope);
+                projects::insert(&mut rows, &row)?;
+                audit::insert(&mut rows, &event)?;
+            }
+            Ok(attempted)
+        });
+        match made {
+            Ok(attempted) => return Ok(before(attempted)?.map_or(Outcome::Done(project), Outcome::Before)),
+            Err(StoreError::Taken(UniqueKey::ProjectSlug)) => {}
+            Err(other) => return Err(other.into()),
+        }
+        let mut random = [0; 4];
+        env.fill(&mut random);
+        project.slug = slug.with_suffix(random);
+    }
+    match once {
+        Some(once) => once.refuse(engine, caller, scope, slug_taken(), now),
+        None => Err(slug_taken()),
+    }
+}
+
+fn slug_taken() -> Error {
+    Error::of(Code::Conflict).saying("A project with this slug exists.")
+}
+
+/// One of a tenant's projects.
+pub fn show(engine: &Engine, caller: &Caller, tenant: TenantId, id: ProjectId) -> Result<Project> {
+    let scope = caller.allow(Action::ReadProjects, Owner::Tenant(tenant))?;
+    let found = engine.store.read(|tx| projects::find(&mut tx.tenant(&scope), id))?;
+    found.ok_or_else(|| Error::of(Code::NotFound))
+}
+
+/// A part of a tenant's projects.
+pub fn list_part(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    listing: &Listing<kind::Project>,
+) -> Result<Part<Project, kind::Project>> {
+    let scope = caller.allow(Action::ReadProjects, Owner::Tenant(tenant))?;
+    let rows = engine.store.read(|tx| projects::list_part(&mut tx.tenant(&scope), listing))?;
+    Ok(listing.part(rows, |project| {
+        Place::of(listing.order, project.id, project.created_at, project.name.as_str())
+    }))
+}
+
+/// At most `limit` of a tenant's projects after the first `offset`, the oldest first, and how many there are.
+pub fn list_page(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    offset: u32,
+    limit: u32,
+) -> Result<(Vec<Project>, i64)> {
+    let scope = caller.allow(Action::ReadProjects, Owner::Tenant(tenant))?;
+    let page = |tx: &mut keystead_storage::Tx<'_>| {
+        projects::list_page(&mut tx.tenant(&scope), offset.into(), limit.into())
+    };
+    Ok(engine.store.read(page)?)
+}
+
+/// Changes a project.
+pub fn change(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    id: ProjectId,
+    change: ProjectChange,
+) -> Result<Project> {
+    let owner = Owner::Tenant(tenant);
+    let scope = caller.allow(Action::ChangeProjects, owner)?;
+    let now = engine.env.now();
+    let event = engine.event(caller, owner, AuditAction::ProjectChanged, now).on(id);
+    let changed = engine.store.write(move |tx| {
+        let mut rows = tx.tenant(&scope);
+        if !projects::update(&mut rows, id, &change, now)? {
+            return Ok(None);
+        }
+        audit::insert(&mut rows, &event)?;
+        projects::find(&mut rows, id)
+    });
+    match changed {
+        Ok(project) => project.ok_or_else(|| Error::of(Code::NotFound)),
+        Err(StoreError::Taken(UniqueKey::ProjectSlug)) => Err(slug_taken()),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Deletes a project.
+pub fn remove(engine: &Engine, caller: &Caller, tenant: TenantId, id: ProjectId) -> Result<()> {
+    let owner = Owner::Tenant(tenant);
+    let scope = caller.allow(Action::ChangeProjects, owner)?;
+    let event = engine.event(caller, owner, AuditAction::ProjectDeleted, engine.env.now()).on(id);
+    let removed = engine.store.write(move |tx| {
+        let mut rows = tx.tenant(&scope);
+        let removed = projects::remove(&mut rows, id)?;
+        if removed {
+            audit::insert(&mut rows, &event)?;
+        }
+        Ok(removed)
+    })?;
+    if removed { Ok(()) } else { Err(Error::of(Code::NotFound)) }
 }

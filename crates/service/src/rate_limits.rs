@@ -134,6 +134,7 @@ impl Windows {
             make_room(&mut windows, now);
         }
         let window = windows.entry(key).or_insert(fresh);
+        window.count_by(quota);
         (window.take(now), *window)
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, address_changes, api_keys, apps, claim_links, counters, former_addresses, jobs, outbox,
-    registrations, reset_codes, revocations, sessions, signing_keys, slowdowns as failures,
+    access_requests, address_changes, api_keys, apps, claim_links, counters, former_addresses, idempotency,
+    jobs, outbox, registrations, reset_codes, revocations, sessions, signing_keys, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
@@ -157,6 +157,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 api_keys::remove_expired(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
                 api_keys::remove_ended_secrets(&mut tx, now, SWEEP_BATCH)?,
                 apps::remove_ended_secrets(&mut tx, now - ENDED_SECRET_KEPT, SWEEP_BATCH)?,
+                idempotency::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 address_changes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 former_addresses::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,

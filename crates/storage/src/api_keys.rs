@@ -5,13 +5,15 @@ use std::time::Duration;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use keystead_domain::api_key::{ApiKey, KeyPrefix, Pin};
-use keystead_domain::id::{ApiKeyId, SessionId, TenantId, UserId};
+use keystead_domain::id::{ApiKeyId, SessionId, TenantId, UserId, kind};
+use keystead_domain::listing::Listing;
 use keystead_domain::name::Name;
 use keystead_domain::oauth::ScopeSet;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::user::User;
 use keystead_domain::{Owner, Timestamp, TokenDigest};
 
+use crate::part::lower;
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{api_key_bars, api_key_secrets, api_keys, memberships, users};
@@ -73,6 +75,25 @@ impl TryFrom<SecretRow> for KeySecret {
             ends_at: row.ends_at.map(Timestamp::from_micros),
         })
     }
+}
+
+/// Keys, each with its newest secret: the one that no other has taken the place of.
+macro_rules! with_newest_secret {
+    () => {
+        api_keys::table
+            .inner_join(
+                api_key_secrets::table.on(api_key_secrets::directory
+                    .eq(api_keys::directory)
+                    .and(api_key_secrets::key_id.eq(api_keys::id))),
+            )
+            .filter(api_key_secrets::ends_at.is_null())
+    };
+}
+
+/// A key with its newest secret.
+fn recognized((row, secret): (KeyRow, SecretRow)) -> Result<ApiKey, StoreError> {
+    let secret = KeySecret::try_from(secret)?;
+    key(row, secret.prefix)
 }
 
 /// The key of a row, recognized by `prefix`.
@@ -163,91 +184,138 @@ pub fn list_secrets(tx: &mut TenantTx<'_>, key: ApiKeyId) -> Result<Vec<KeySecre
     rows.into_iter().map(KeySecret::try_from).collect()
 }
 
-/// Rows of keys with each of their secrets, the newest secret of a key first, as keys.
-fn with_newest<T>(rows: Vec<(KeyRow, SecretRow, T)>) -> Result<Vec<(ApiKey, T)>, StoreError> {
-    let mut keys: Vec<(ApiKey, T)> = Vec::new();
-    for (row, secret, more) in rows {
-        let secret = KeySecret::try_from(secret)?;
-        let key = key(row, secret.prefix)?;
-        if keys.last().is_none_or(|(last, _)| last.id != key.id) {
-            keys.push((key, more));
-        }
-    }
-    Ok(keys)
-}
-
 /// The keys of one of the directory's people, the newest first.
 pub fn list(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<ApiKey>, StoreError> {
     let directory = api_keys::directory.eq(tx.key());
-    let rows: Vec<(KeyRow, SecretRow)> = on!(tx, |conn| api_keys::table
-        .inner_join(api_key_secrets::table.on(
-            api_key_secrets::directory.eq(api_keys::directory).and(api_key_secrets::key_id.eq(api_keys::id))
-        ))
+    let rows: Vec<(KeyRow, SecretRow)> = on!(tx, |conn| with_newest_secret!()
         .filter(directory)
         .filter(api_keys::user_id.eq(user.to_string()))
-        .order((api_keys::id.desc(), api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+        .order(api_keys::id.desc())
         .select((KeyRow::as_select(), SecretRow::as_select()))
         .load(conn))?;
-    let keys = with_newest(rows.into_iter().map(|(key, secret)| (key, secret, ())).collect())?;
-    Ok(keys.into_iter().map(|(key, ())| key).collect())
+    rows.into_iter().map(recognized).collect()
 }
 
 /// One of the directory's keys.
 pub fn find(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-    let key = (tx.key(), id.to_string());
-    let rows: Vec<(KeyRow, SecretRow)> = on!(tx, |conn| api_keys::table
-        .find(key)
-        .inner_join(api_key_secrets::table.on(
-            api_key_secrets::directory.eq(api_keys::directory).and(api_key_secrets::key_id.eq(api_keys::id))
-        ))
-        .order((api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+    let directory = api_keys::directory.eq(tx.key());
+    let row: Option<(KeyRow, SecretRow)> = on!(tx, |conn| with_newest_secret!()
+        .filter(directory)
+        .filter(api_keys::id.eq(id.to_string()))
         .select((KeyRow::as_select(), SecretRow::as_select()))
-        .load(conn))?;
-    let keys = with_newest(rows.into_iter().map(|(key, secret)| (key, secret, ())).collect())?;
-    Ok(keys.into_iter().next().map(|(key, ())| key))
+        .get_result(conn)
+        .optional())?;
+    row.map(recognized).transpose()
 }
 
-/// The keys that reach the tenant: those pinned to it, and those of its members that are pinned to none,
-/// each with its holder and whether the tenant bars it. The newest first.
-pub fn list_reaching(tx: &mut TenantTx<'_>) -> Result<Vec<(ApiKey, User, bool)>, StoreError> {
+/// A key that reaches a tenant.
+#[derive(Clone, Debug)]
+pub struct ReachingKey {
+    /// The key.
+    pub key: ApiKey,
+    /// Whose it is.
+    pub holder: User,
+    /// Whether the tenant bars it.
+    pub barred: bool,
+}
+
+type ReachingRow = (KeyRow, SecretRow, (UserRow, bool));
+
+/// The keys that reach the tenant `$tenant`: those pinned to it, and those of its members that are pinned to
+/// none, each with its newest secret, its holder, and whether the tenant bars it.
+macro_rules! reaching {
+    ($tenant:expr) => {{
+        let platform = Owner::Platform.to_string();
+        let reaches = api_keys::tenant_id.eq($tenant).or(api_keys::tenant_id.is_null().and(exists(
+            memberships::table
+                .filter(memberships::tenant_id.eq($tenant))
+                .filter(memberships::user_id.eq(api_keys::user_id)),
+        )));
+        let barred = exists(
+            api_key_bars::table
+                .filter(api_key_bars::tenant_id.eq($tenant))
+                .filter(api_key_bars::key_id.eq(api_keys::id)),
+        );
+        with_newest_secret!()
+            .inner_join(
+                users::table
+                    .on(users::directory.eq(api_keys::directory).and(users::id.eq(api_keys::user_id))),
+            )
+            .filter(api_keys::directory.eq(platform))
+            .filter(reaches)
+            .select((KeyRow::as_select(), SecretRow::as_select(), (UserRow::as_select(), barred)))
+    }};
+}
+
+fn reaching_key((row, secret, (user, barred)): ReachingRow) -> Result<ReachingKey, StoreError> {
+    Ok(ReachingKey { key: recognized((row, secret))?, holder: user.try_into()?, barred })
+}
+
+/// The keys that reach the tenant, the newest first.
+pub fn list_reaching(tx: &mut TenantTx<'_>) -> Result<Vec<ReachingKey>, StoreError> {
     let tenant = tx.key();
-    let platform = Owner::Platform.to_string();
-    let reaches = api_keys::tenant_id.eq(&tenant).or(api_keys::tenant_id.is_null().and(exists(
-        memberships::table
-            .filter(memberships::tenant_id.eq(&tenant))
-            .filter(memberships::user_id.eq(api_keys::user_id)),
-    )));
-    let barred = exists(
-        api_key_bars::table
-            .filter(api_key_bars::tenant_id.eq(&tenant))
-            .filter(api_key_bars::key_id.eq(api_keys::id)),
-    );
-    let rows: Vec<(KeyRow, SecretRow, (UserRow, bool))> = on!(tx, |conn| api_keys::table
-        .inner_join(api_key_secrets::table.on(
-            api_key_secrets::directory.eq(api_keys::directory).and(api_key_secrets::key_id.eq(api_keys::id))
-        ))
+    let rows: Vec<ReachingRow> = on!(tx, |conn| reaching!(&tenant).order(api_keys::id.desc()).load(conn))?;
+    rows.into_iter().map(reaching_key).collect()
+}
+
+/// One of the keys that reach the tenant.
+pub fn find_reaching(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<Option<ReachingKey>, StoreError> {
+    let tenant = tx.key();
+    let row: Option<ReachingRow> = on!(tx, |conn| reaching!(&tenant)
+        .filter(api_keys::id.eq(id.to_string()))
+        .get_result(conn)
+        .optional())?;
+    row.map(reaching_key).transpose()
+}
+
+/// The rows of a part of the keys that reach the tenant: those of `holder`, where one is named, and only those
+/// that are pinned, where it is asked.
+pub fn list_reaching_part(
+    tx: &mut TenantTx<'_>,
+    holder: Option<UserId>,
+    only_pinned: bool,
+    listing: &Listing<kind::ApiKey>,
+) -> Result<Vec<ReachingKey>, StoreError> {
+    let tenant = tx.key();
+    let rows: Vec<ReachingRow> = on!(tx, |conn| {
+        let mut query = reaching!(tenant.clone()).into_boxed();
+        if let Some(holder) = holder {
+            query = query.filter(api_keys::user_id.eq(holder.to_string()));
+        }
+        if only_pinned {
+            query = query.filter(api_keys::tenant_id.is_not_null());
+        }
+        if let Some(search) = &listing.search {
+            query = query.filter(lower(api_keys::name).like(lower(search.pattern())).escape('\\'));
+        }
+        part!(query, listing, api_keys::id, api_keys::created_at, api_keys::name).load(conn)
+    })?;
+    rows.into_iter().map(reaching_key).collect()
+}
+
+/// All keys there are, the newest first, each with its holder.
+pub fn list_all(tx: &mut PlatformTx<'_>) -> Result<Vec<(ApiKey, User)>, StoreError> {
+    let rows: Vec<(KeyRow, SecretRow, UserRow)> = on!(tx, |conn| with_newest_secret!()
         .inner_join(
             users::table.on(users::directory.eq(api_keys::directory).and(users::id.eq(api_keys::user_id)))
         )
-        .filter(api_keys::directory.eq(&platform))
-        .filter(reaches)
-        .order((api_keys::id.desc(), api_key_secrets::created_at.desc(), api_key_secrets::prefix))
-        .select((KeyRow::as_select(), SecretRow::as_select(), (UserRow::as_select(), barred)))
+        .order(api_keys::id.desc())
+        .select((KeyRow::as_select(), SecretRow::as_select(), UserRow::as_select()))
         .load(conn))?;
-    let keys = with_newest(rows)?;
-    keys.into_iter().map(|(key, (user, barred))| Ok((key, user.try_into()?, barred))).collect()
+    rows.into_iter().map(|(row, secret, user)| Ok((recognized((row, secret))?, user.try_into()?))).collect()
 }
 
-/// Renames a key and narrows it; whether there is one.
+/// Renames a key and narrows it; whether it is there and still carries what was seen.
 pub fn update(
     tx: &mut TenantTx<'_>,
-    id: ApiKeyId,
+    seen: &ApiKey,
     name: &Name,
     scopes: &ScopeSet,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let key = (tx.key(), id.to_string());
+    let key = (tx.key(), seen.id.to_string());
     let changed = on!(tx, |conn| diesel::update(api_keys::table.find(key))
+        .filter(api_keys::scopes.eq(seen.scopes.to_string()))
         .set((
             api_keys::name.eq(name.as_str()),
             api_keys::scopes.eq(scopes.to_string()),
@@ -255,7 +323,18 @@ pub fn update(
         ))
         .keep_prepared()
         .execute(conn))?;
-    tx.revoke(Revocation::ApiKey(id));
+    tx.revoke(Revocation::ApiKey(seen.id));
+    Ok(changed == 1)
+}
+
+/// Says that a key was changed, and lets nobody else change it before the transaction ends; whether there is
+/// one.
+pub fn hold(tx: &mut TenantTx<'_>, id: ApiKeyId, now: Timestamp) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let changed = on!(tx, |conn| diesel::update(api_keys::table.find(key))
+        .set(api_keys::updated_at.eq(now.as_micros()))
+        .keep_prepared()
+        .execute(conn))?;
     Ok(changed == 1)
 }
 

@@ -12,6 +12,8 @@
 
 #[macro_use]
 mod connection;
+#[macro_use]
+mod part;
 mod dialect;
 mod error;
 mod feed;
@@ -36,6 +38,7 @@ pub mod claim_links;
 pub mod counters;
 pub mod deployment;
 pub mod former_addresses;
+pub mod idempotency;
 pub mod inspection;
 pub mod jobs;
 pub mod leak_reports;

@@ -1,7 +1,8 @@
 //! Memberships of a tenant: which people of the platform belong to it.
 
 use diesel::prelude::*;
-use keystead_domain::id::{MembershipId, UserId};
+use keystead_domain::id::{MembershipId, UserId, kind};
+use keystead_domain::listing::Listing;
 use keystead_domain::membership::Membership;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::role::Role;
@@ -9,6 +10,7 @@ use keystead_domain::tenant::Tenant;
 use keystead_domain::user::User;
 use keystead_domain::{Owner, Timestamp};
 
+use crate::part::{coalesce, lower};
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{memberships, tenants, users};
@@ -155,4 +157,34 @@ pub fn list_of(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<(Membership, T
         .select((MembershipRow::as_select(), TenantRow::as_select()))
         .load(conn))?;
     rows.into_iter().map(|(membership, tenant)| Ok((membership.try_into()?, tenant.try_into()?))).collect()
+}
+
+/// The rows of a part of the tenant's members. Who has no name is sorted by its address.
+pub fn list_part(
+    tx: &mut TenantTx<'_>,
+    listing: &Listing<kind::Membership>,
+) -> Result<Vec<(Membership, User)>, StoreError> {
+    let tenant = tx.key();
+    let rows: Vec<(MembershipRow, UserRow)> = on!(tx, |conn| {
+        let mut query = memberships::table
+            .inner_join(
+                users::table
+                    .on(users::directory.eq(memberships::directory).and(users::id.eq(memberships::user_id))),
+            )
+            .filter(memberships::tenant_id.eq(tenant))
+            .select((MembershipRow::as_select(), UserRow::as_select()))
+            .into_boxed();
+        if let Some(search) = &listing.search {
+            let pattern = search.pattern();
+            query = query.filter(
+                lower(coalesce(users::name, users::email))
+                    .like(lower(pattern.clone()))
+                    .escape('\\')
+                    .or(lower(users::email).like(lower(pattern)).escape('\\')),
+            );
+        }
+        part!(query, listing, memberships::id, memberships::created_at, coalesce(users::name, users::email))
+            .load(conn)
+    })?;
+    rows.into_iter().map(|(membership, user)| Ok((membership.try_into()?, user.try_into()?))).collect()
 }

@@ -170,6 +170,22 @@ table! {
 }
 
 table! {
+    idempotency_answers (tenant_id, user_id, method, path, key) {
+        tenant_id -> Text,
+        user_id -> Text,
+        method -> Text,
+        path -> Text,
+        key -> Text,
+        directory -> Text,
+        body_digest -> Binary,
+        status -> Integer,
+        answer -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
     counters (directory, name, subject, window_start) {
         directory -> Text,
         name -> Text,

@@ -5,9 +5,10 @@ mod api_keys;
 mod call;
 pub(crate) mod cookie;
 mod profile;
+pub(crate) mod projects;
 mod sessions;
 mod sign_ups;
-mod views;
+pub(crate) mod views;
 
 use actix_web::ResponseError as _;
 use actix_web::body::{BoxBody, MessageBody};

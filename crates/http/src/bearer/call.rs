@@ -6,26 +6,42 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
-use keystead_domain::Owner;
 use keystead_domain::id::TenantId;
+use keystead_domain::idempotency::IdempotencyKey;
 use keystead_domain::plan::Feature;
 use keystead_domain::policy::{Denied, PersonPrincipal, Standing};
+use keystead_domain::{Owner, TokenDigest};
 use keystead_service::people::{self, Presented};
 use keystead_service::{Caller, Engine, access};
 
+use crate::body::{self, Body, Fields, JsonBody, LIMIT};
 use crate::credentials::{self, PersonHeader};
 use crate::error::{BearerError, Fault};
 use crate::{engine, run};
 
 /// A call by a person's script.
-pub(crate) struct KeyCall {
+pub(crate) struct KeyCall<B: Body = ()> {
     pub(crate) caller: Caller,
     /// The organization that it acts in.
     pub(crate) tenant: TenantId,
+    pub(crate) body: B::Parsed,
     pub(crate) engine: Data<Engine>,
 }
 
-impl KeyCall {
+/// A call that makes something, once however often it is sent.
+pub(crate) struct PostCall<B: JsonBody> {
+    pub(crate) caller: Caller,
+    /// The organization that it acts in.
+    pub(crate) tenant: TenantId,
+    pub(crate) body: B::Command,
+    pub(crate) path: String,
+    pub(crate) key: IdempotencyKey,
+    /// The SHA-256 of the body as it was sent.
+    pub(crate) digest: TokenDigest,
+    pub(crate) engine: Data<Engine>,
+}
+
+impl<B: Body> KeyCall<B> {
     /// The person.
     pub(crate) fn person(&self) -> Result<&PersonPrincipal, Denied> {
         self.caller.as_person()
@@ -78,17 +94,47 @@ fn tenant(request: &HttpRequest, engine: &Engine, caller: &Caller) -> Result<Ten
     Ok(tenant)
 }
 
-impl FromRequest for KeyCall {
-    type Error = BearerError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, BearerError>>>>;
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, BearerError>>>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
+impl<B: Body + 'static> FromRequest for KeyCall<B> {
+    type Error = BearerError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let engine = engine(&request)?;
             let caller = authenticate(&request, &engine).await?;
             let tenant = tenant(&request, &engine, &caller)?;
-            Ok(Self { caller, tenant, engine })
+            let body = B::read(&request, &mut payload, LIMIT).await?;
+            Ok(Self { caller, tenant, body, engine })
         })
     }
+}
+
+impl<B: JsonBody + 'static> FromRequest for PostCall<B> {
+    type Error = BearerError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let engine = engine(&request)?;
+            let caller = authenticate(&request, &engine).await?;
+            let tenant = tenant(&request, &engine, &caller)?;
+            let key = idempotency_key(&request)?;
+            let (body, digest) = body::digested::<B>(&request, &mut payload, LIMIT).await?;
+            let path = request.path().to_owned();
+            Ok(Self { caller, tenant, body, path, key, digest, engine })
+        })
+    }
+}
+
+/// What the caller calls what it wants done once.
+fn idempotency_key(request: &HttpRequest) -> Result<IdempotencyKey, BearerError> {
+    const NAME: &str = "Idempotency-Key";
+    let mut fields = Fields::default();
+    // Two, or one that is not ASCII, are none that could be recognized.
+    let key = fields.required(NAME, credentials::single(request, NAME).unwrap_or_default().as_deref());
+    Ok(fields.finish(key)?)
 }

@@ -1,7 +1,12 @@
 //! The bearer API, `/api/v1`: scripts of people, in the organization that their key belongs to.
 
 mod call;
+mod cors;
+mod listing;
 mod me;
+mod projects;
+mod tokens;
+mod views;
 
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
@@ -12,7 +17,7 @@ use crate::limits;
 use crate::resource::{Endpoint, mount};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    [me::endpoints()].into_iter().flatten().collect()
+    [me::endpoints(), projects::endpoints(), tokens::endpoints()].into_iter().flatten().collect()
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -20,6 +25,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         web::scope("/api/v1")
             .wrap(from_fn(limits::bearer))
             .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
+            .wrap(from_fn(cors::any_origin))
             .configure(|cfg| mount(cfg, "/api/v1", endpoints(), BearerError::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, BearerError> {
                 Err(Fault::NoSuchPath.into())

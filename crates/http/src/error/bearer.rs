@@ -3,6 +3,7 @@
 use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
+use keystead_domain::idempotency::StoredAnswer;
 use keystead_domain::policy::Denied;
 use keystead_service::{Code, Error};
 use serde::Serialize;
@@ -80,35 +81,67 @@ impl From<Rejection> for BearerError {
     }
 }
 
+/// The code of a service's error.
+const fn told(code: Code) -> &'static str {
+    match code {
+        Code::ValidationError | Code::InvalidCode | Code::InvalidScope => "validation_error",
+        Code::InvalidToken
+        | Code::InvalidSession
+        | Code::InvalidCredentials
+        | Code::InvalidClient
+        | Code::UnauthorizedClient
+        | Code::InvalidSignature
+        | Code::InvalidApiKey => "unauthenticated",
+        Code::PlanLacks => "forbidden_plan",
+        Code::InsufficientScope
+        | Code::AppNotAllowed
+        | Code::TenantSuspended
+        | Code::EmailNotVerified
+        | Code::NotAMember
+        | Code::RoleTooLow
+        | Code::NoScopesLeft
+        | Code::SecondFactorRequired
+        | Code::SessionRequired => "forbidden_scope",
+        Code::TenantNotNamed => "bad_request",
+        Code::NotFound | Code::KeyNotFound | Code::InvalidLink => "not_found",
+        Code::Conflict | Code::AccountExists => "conflict",
+        Code::RateLimited => "rate_limited",
+        Code::Unavailable => "unavailable",
+        Code::Internal => "internal",
+    }
+}
+
+/// The status of a service's error.
+const fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidScope => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::UnauthorizedClient => StatusCode::UNAUTHORIZED,
+        code => super::status(code),
+    }
+}
+
+/// The answer to a refusal, to be given again.
+pub(crate) fn stored(error: &Error) -> StoredAnswer {
+    let error_view = BearerErrorView {
+        code: told(error.code()),
+        message: error.public().to_owned(),
+        fields: fields(error),
+        required_plan: None,
+        feature: None,
+    };
+    let body = serde_json::to_string(&BearerErrorBody { error: error_view }).unwrap_or_default();
+    StoredAnswer { status: status(error.code()).as_u16(), body }
+}
+
+fn fields(error: &Error) -> Vec<BearerField> {
+    let field = |(field, code, message)| BearerField { field, code, message };
+    super::fields(error.fields()).map(field).collect()
+}
+
 impl BearerError {
     pub(super) const fn code(&self) -> &'static str {
         match self {
-            Self::Service(error) => match error.code() {
-                Code::ValidationError | Code::InvalidCode | Code::InvalidScope => "validation_error",
-                Code::InvalidToken
-                | Code::InvalidSession
-                | Code::InvalidCredentials
-                | Code::InvalidClient
-                | Code::UnauthorizedClient
-                | Code::InvalidSignature
-                | Code::InvalidApiKey => "unauthenticated",
-                Code::PlanLacks => "forbidden_plan",
-                Code::InsufficientScope
-                | Code::AppNotAllowed
-                | Code::TenantSuspended
-                | Code::EmailNotVerified
-                | Code::NotAMember
-                | Code::RoleTooLow
-                | Code::NoScopesLeft
-                | Code::SecondFactorRequired
-                | Code::SessionRequired => "forbidden_scope",
-                Code::TenantNotNamed => "bad_request",
-                Code::NotFound | Code::InvalidLink => "not_found",
-                Code::Conflict | Code::AccountExists => "conflict",
-                Code::RateLimited => "rate_limited",
-                Code::Unavailable => "unavailable",
-                Code::Internal => "internal",
-            },
+            Self::Service(error) => told(error.code()),
             Self::Request(fault) => match fault {
                 Fault::Malformed(_) => "bad_request",
                 Fault::WrongType { .. } => "validation_error",
@@ -137,7 +170,7 @@ impl BearerError {
     fn fields(&self) -> Vec<BearerField> {
         let field = |(field, code, message)| BearerField { field, code, message };
         match self {
-            Self::Service(error) => super::fields(error.fields()).map(field).collect(),
+            Self::Service(error) => fields(error),
             Self::Request(Fault::WrongType { member, message }) => {
                 vec![field(super::wrong_type(member, message))]
             }
@@ -172,11 +205,7 @@ impl std::fmt::Display for BearerError {
 impl ResponseError for BearerError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Service(error) => match error.code() {
-                Code::InvalidScope => StatusCode::UNPROCESSABLE_ENTITY,
-                Code::UnauthorizedClient => StatusCode::UNAUTHORIZED,
-                code => super::status(code),
-            },
+            Self::Service(error) => status(error.code()),
             Self::Request(fault) => fault.status(),
             Self::Plan { .. } => StatusCode::PAYMENT_REQUIRED,
         }

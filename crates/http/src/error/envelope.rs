@@ -107,6 +107,7 @@ const fn told(code: Code) -> (StatusCode, &'static str) {
         }
         Code::PlanLacks => (StatusCode::PAYMENT_REQUIRED, "PLAN_REQUIRED"),
         Code::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+        Code::KeyNotFound => (StatusCode::NOT_FOUND, "KEY_NOT_FOUND"),
         Code::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
         Code::AccountExists => (StatusCode::UNPROCESSABLE_ENTITY, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_ERROR"),

@@ -106,7 +106,7 @@ both_backends! {
         assert_eq!(gated["error"]["code"], "forbidden_plan");
         assert_eq!((&gated["error"]["requiredPlan"], &gated["error"]["feature"]), (&json!("studio"), &json!("apiAccess")));
         put_on(&keystead, &ada.tenant.slug, "studio");
-        let me = keystead.get("/api/v1/me").bearer(key).send().expect(200);
+        let me = keystead.get("/api/v1/me").bearer(key).send().expect(200)["data"].clone();
         assert_eq!(me["orgId"], ada.tenant.id.to_ulid());
         assert_eq!((&me["orgName"], &me["plan"], &me["role"]), (&json!("Ada's organization"), &json!("studio"), &json!("owner")));
         assert_eq!((&me["tokenName"], &me["scopes"]), (&json!("CI"), &json!(["projects:write", "user:read"])));

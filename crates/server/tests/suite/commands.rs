@@ -90,6 +90,68 @@ both_backends! {
         assert_eq!(host.run(&["user", "create", "--tenant", "acme", "--email", "b@example.com"]).code, 2);
     }
 
+    fn keys(database: TestDatabase) {
+        let host = Host::new(&database);
+        let server = host.serve(&[]);
+        let body = json!({"email": "ada@example.com", "password": PASSWORD.trim(), "name": "Ada"});
+        let (status, _) = server.post("/api/auth/sign-up/email", None, &body).unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(host.run(&["tenant", "set-plan", "ada", "studio"]).code, 0);
+        let create = ["key", "create", "--tenant", "ada", "--email", "ada@example.com", "--name", "CI", "--json"];
+        let made = host.run(&create).json();
+        let key = made["key"].as_str().unwrap();
+        assert!(key.starts_with("ks_live_") && key.starts_with(made["start"].as_str().unwrap()), "{made}");
+        assert!(made["id"].as_str().unwrap().starts_with("ak_") && made["tenant_id"].as_str().unwrap().starts_with("ten_"));
+        assert!(made["scopes"].as_array().unwrap().contains(&json!("projects:write")), "what an owner may: {made}");
+        let ask = |key: &str| server.request("GET", &format!("{}/api/v1/me", server.url), &[("x-api-key", key)], "").0;
+        assert_eq!(ask(key), 200, "a running server knows it at once");
+
+        let less = ["--env", "test", "--scope", "user:read", "--scope", "read", "--expires-in", "3600"];
+        let test = host.run(&[&create[..], &less[..]].concat()).json();
+        assert!(test["key"].as_str().unwrap().starts_with("ks_test_"));
+        assert_eq!((&test["scopes"], &test["environment"]), (&json!(["read", "user:read"]), &json!("test")));
+        for list in [&["key", "list"][..], &["key", "list", "--tenant", "ada"], &["key", "list", "--email", "ada@example.com"]] {
+            let list = host.run(&[list, &["--json"]].concat()).json();
+            let list = list.as_array().unwrap();
+            assert_eq!(list.len(), 2);
+            assert!(list.iter().all(|key| key.get("key").is_none() && key["email"] == "ada@example.com"), "{list:?}");
+        }
+        let revoked = host.run(&["key", "revoke", made["id"].as_str().unwrap(), "--json"]).json();
+        assert_eq!(revoked["id"], made["id"]);
+        let again = host.run(&["key", "revoke", made["id"].as_str().unwrap()]);
+        assert_eq!(again.code, 1);
+        assert_eq!(host.run(&["key", "list", "--json"]).json().as_array().unwrap().len(), 1);
+
+        for refused in [
+            &["key", "create", "--tenant", "nobody", "--email", "ada@example.com", "--name", "x"][..],
+            &["key", "create", "--tenant", "ada", "--email", "bob@example.com", "--name", "x"],
+            &["key", "create", "--tenant", "ada", "--email", "ada@example.com", "--name", "x", "--scope", "moon"],
+        ] {
+            assert_eq!(host.run(refused).code, 1, "{refused:?}");
+        }
+        for usage in [
+            &["key", "create", "--tenant", "ada", "--email", "ada@example.com"][..],
+            &["key", "create", "--tenant", "ada", "--email", "ada@example.com", "--name", "x", "--env", "prod"],
+            &["key", "create", "--tenant", "ada", "--email", "ada@example.com", "--name", "x", "--expires-in", "5"],
+            &["key", "revoke", "nonsense"],
+            &["key", "list", "--tenant", "ada", "--email", "ada@example.com"],
+        ] {
+            assert_eq!(host.run(usage).code, 2, "{usage:?}");
+        }
+
+        // Found in any text, without a database; the key itself is not printed.
+        let leak = format!("# config\nTOKEN=\"{key}\" \u{e4}{}\nnothing ks_live_\n", test["key"].as_str().unwrap());
+        let found = host.run_with(&["key", "check", "-", "--database-url", "sqlite:/nowhere/at/all.db", "--json"], &leak).json();
+        assert_eq!((found.as_array().unwrap().len(), &found[0]["line"], &found[0]["column"]), (2, &json!(2), &json!(8)));
+        assert_eq!((&found[0]["start"], &found[1]["environment"]), (&made["start"], &json!("test")));
+        let text = host.run_with(&["key", "check", "-"], &leak);
+        assert!(text.code == 0 && text.stdout.starts_with("2:8: ks_live_") && !text.stdout.contains(key), "{text:?}");
+        let other = host.run_with(&["key", "check", "-", "--brand", "acme", "--json"], &leak);
+        assert_eq!((other.code, other.stdout.trim()), (1, "[]"));
+        assert_eq!(host.run(&["key", "check", "/nowhere"]).code, 1);
+        assert_eq!(host.run(&["key", "check", "-", "--brand", "A-B"]).code, 2);
+    }
+
     fn mails(database: TestDatabase) {
         let host = Host::new(&database);
         assert_eq!(host.run(&["mail", "show", "--latest"]).code, 1);

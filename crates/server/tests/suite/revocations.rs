@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keystead_testkit::{TestDatabase, both_backends};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::process::{Host, Server, tenant_with_app, token};
 
@@ -83,7 +83,119 @@ fn end_presented(server: &Server, token: &str, session: &str) {
     assert_eq!(me(server, token, session), 401, "the next request on the same process");
 }
 
+/// A person on two servers, whose organization is on a plan that opens the bearer API.
+struct Person {
+    cookie: String,
+    slug: &'static str,
+}
+
+impl Person {
+    fn on(deployment: &Deployment, server: &Server) -> Self {
+        let body = json!({"email": "grace@example.com", "password": PASSWORD, "name": "Grace"});
+        let (status, body) = server.post("/api/auth/sign-up/email", None, &body).unwrap();
+        assert_eq!(status, 200, "{body}");
+        let this =
+            Self { cookie: format!("keystead_session={}", body["token"].as_str().unwrap()), slug: "grace" };
+        this.command(deployment, &["tenant", "set-plan", this.slug, "studio"]);
+        this
+    }
+
+    fn command(&self, deployment: &Deployment, line: &[&str]) {
+        let output = deployment.host.run(line);
+        assert_eq!(output.code, 0, "{output:?}");
+    }
+
+    /// A call of the account surface with the session.
+    fn call(&self, server: &Server, path: &str, body: &Value) -> Value {
+        let headers = [("cookie", self.cookie.as_str()), ("content-type", "application/json")];
+        let (status, text) =
+            server.request("POST", &format!("{}{path}", server.url), &headers, &body.to_string());
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Makes a key that is pinned to the organization: its id and itself.
+    fn key(&self, server: &Server, organization: &str) -> (String, String) {
+        let pin = json!({"organizationId": organization});
+        let body = json!({"metadata": pin, "scopes": ["user:read", "api-keys:delete"]});
+        let made = self.call(server, "/api/auth/api-key/create", &body);
+        let text = |member: &str| made[member].as_str().unwrap().to_owned();
+        (text("id"), text("key"))
+    }
+
+    fn organization(&self, server: &Server) -> String {
+        let (_, text) = server.request(
+            "GET",
+            &format!("{}/api/auth/get-session", server.url),
+            &[("cookie", &self.cookie)],
+            "",
+        );
+        let session: Value = serde_json::from_str(&text).unwrap();
+        session["session"]["activeOrganizationId"].as_str().unwrap().to_owned()
+    }
+}
+
+fn with_key(server: &Server, method: &str, path: &str, key: &str) -> u16 {
+    server.request(method, &format!("{}{path}", server.url), &[("x-api-key", key)], "").0
+}
+
+/// Waits until the key is refused like this; how long that took since `ended`.
+#[track_caller]
+fn key_refused_after(server: &Server, key: &str, refused: u16, ended: Instant) -> Duration {
+    loop {
+        let over = ended.elapsed() >= SECOND;
+        match with_key(server, "GET", "/api/v1/me", key) {
+            status if status == refused => return ended.elapsed(),
+            200 if !over => thread::sleep(Duration::from_millis(5)),
+            other => panic!("{other} a second after the revocation"),
+        }
+    }
+}
+
 both_backends! {
+    fn a_key_that_is_ended_is_refused_everywhere_within_a_second(database: TestDatabase) {
+        let deployment = Deployment::on(&database);
+        let servers = [deployment.host.serve(&[]), deployment.host.serve(&[])];
+        let grace = Person::on(&deployment, &servers[0]);
+        let organization = grace.organization(&servers[0]);
+        let mut slowest = Duration::ZERO;
+        for round in 0..rounds().max(4) {
+            let (here, there) = (&servers[round % 2], &servers[(round + 1) % 2]);
+            let (id, key) = grace.key(here, &organization);
+            for server in [here, there, here, there] {
+                assert_eq!(with_key(server, "GET", "/api/v1/me", &key), 200);
+            }
+            match round % 4 {
+                // By its holder's session, by itself, and by a new secret in its place.
+                0 => drop(grace.call(here, "/api/auth/api-key/delete", &json!({"keyId": id}))),
+                1 => assert_eq!(with_key(here, "DELETE", &format!("/api/v1/tokens/{id}"), &key), 204),
+                2 => drop(grace.call(here, "/api/auth/api-key/rotate", &json!({"keyId": id, "keepOldFor": 0}))),
+                _ => {
+                    grace.command(&deployment, &["key", "revoke", &id]);
+                    let ended = Instant::now();
+                    slowest = slowest.max(key_refused_after(here, &key, 401, ended));
+                    slowest = slowest.max(key_refused_after(there, &key, 401, ended));
+                    continue;
+                }
+            }
+            let ended = Instant::now();
+            assert_eq!(with_key(here, "GET", "/api/v1/me", &key), 401, "the next request on the same process");
+            slowest = slowest.max(key_refused_after(there, &key, 401, ended));
+        }
+        // A plan that lapses is noticed as fast.
+        let (_, key) = grace.key(&servers[0], &organization);
+        for server in &servers {
+            assert_eq!(with_key(server, "GET", "/api/v1/me", &key), 200);
+        }
+        grace.command(&deployment, &["tenant", "set-plan", grace.slug, "free"]);
+        let ended = Instant::now();
+        for server in &servers {
+            slowest = slowest.max(key_refused_after(server, &key, 402, ended));
+        }
+        grace.command(&deployment, &["tenant", "set-plan", grace.slug, "studio"]);
+        assert!(slowest < SECOND, "the slowest took {slowest:?}");
+    }
+
     fn what_is_revoked_is_refused_everywhere_within_a_second(database: TestDatabase) {
         let deployment = Deployment::on(&database);
         let servers = [deployment.host.serve(&[]), deployment.host.serve(&[])];

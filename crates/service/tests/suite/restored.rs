@@ -30,7 +30,7 @@ const ENDED: [&str; 8] = [
     "sessions",
 ];
 /// As the backup has it.
-const KEPT: [&str; 22] = [
+const KEPT: [&str; 23] = [
     "__diesel_schema_migrations",
     "access_requests",
     "api_key_bars",
@@ -43,6 +43,7 @@ const KEPT: [&str; 22] = [
     "audit_seals",
     "counters",
     "deployment",
+    "idempotency_answers",
     "leak_reports",
     "memberships",
     "projects",

@@ -1,0 +1,119 @@
+//! API keys that reach the organization that the key acts in: one's own, and for owners and admins all.
+
+use actix_web::web::{self, Json};
+use actix_web::{HttpRequest, HttpResponse};
+use keystead_service::api_keys::{self, ReachingKey};
+use keystead_service::{Code, Engine, Error};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::call::KeyCall;
+use super::listing;
+use super::views::Many;
+use crate::account::views::instant;
+use crate::error::{BearerError, BearerErrorBody};
+use crate::resource::{Endpoint, endpoint};
+use crate::run;
+
+/// An API key, without the key itself.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    id: String,
+    name: String,
+    /// What the key begins with, up to its look-up part.
+    start: String,
+    environment: &'static str,
+    scopes: Vec<String>,
+    /// Whether it reaches this organization alone.
+    pinned: bool,
+    /// Whether the organization bars it.
+    barred: bool,
+    holder: TokenHolder,
+    #[schema(nullable, required)]
+    expires_at: Option<String>,
+    #[schema(nullable, required)]
+    last_used_at: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+/// Whose key it is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TokenHolder {
+    user_id: String,
+    email: String,
+}
+
+impl Token {
+    fn new(found: &ReachingKey, engine: &Engine) -> Self {
+        let key = &found.key;
+        let brand = engine.settings().prefixes.api_key.as_str();
+        Self {
+            id: key.id.to_string(),
+            name: key.name.to_string(),
+            start: format!("{brand}_{}_{}", key.environment, key.prefix),
+            environment: key.environment.as_str(),
+            scopes: key.scopes.iter().map(str::to_owned).collect(),
+            pinned: key.pin.is_some(),
+            barred: found.barred,
+            holder: TokenHolder { user_id: key.user.to_ulid(), email: found.holder.email.to_string() },
+            expires_at: key.expires_at.map(instant),
+            last_used_at: key.last_used_at.map(instant),
+            created_at: instant(key.created_at),
+            updated_at: instant(key.updated_at),
+        }
+    }
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
+    tag = "Bearer",
+    summary = "The API keys that reach the organization, part by part: one's own, and for owners and admins all",
+    params(
+        ("limit" = Option<u16>, Query, description = "How many at most", minimum = 1, maximum = 200),
+        ("sort" = Option<String>, Query, description = "`id`, `createdAt` or `name`; with a hyphen before it the other way round"),
+        ("search" = Option<String>, Query, description = "Only those that have this in their name"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the part before")
+    ),
+    responses(
+        (status = 200, description = "A part of the keys, without what they are", body = Many<Token>),
+        (status = 402, description = "The plan of the organization does not open this API", body = BearerErrorBody),
+        (status = 422, description = "Parameters are wrong; `fields` names each", body = BearerErrorBody)
+    ),
+    security(("api_key" = []), ("bearer" = []))
+)]
+async fn list(call: KeyCall, request: HttpRequest) -> Result<Json<Many<Token>>, BearerError> {
+    let KeyCall { caller, tenant, engine, .. } = call;
+    let listing = listing::asked(&request, tenant)?;
+    let asked = listing.clone();
+    let part = run(&engine, move |engine| api_keys::list_part(engine, &caller, tenant, &asked)).await?;
+    Ok(Json(listing::shown(part, tenant, &listing, |found| Token::new(found, &engine))))
+}
+
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{tokenId}",
+    tag = "Bearer",
+    summary = "Revoke an API key: one's own, and for owners and admins any; another's that is pinned to no organization is barred from this one",
+    params(("tokenId" = String, Path, description = "The key's id")),
+    responses(
+        (status = 204, description = "It is refused from now on"),
+        (status = 402, description = "The plan of the organization does not open this API", body = BearerErrorBody),
+        (status = 404, description = "There is no such key, or it is another's", body = BearerErrorBody)
+    ),
+    security(("api_key" = []), ("bearer" = []))
+)]
+async fn revoke(call: KeyCall, request: HttpRequest) -> Result<HttpResponse, BearerError> {
+    let KeyCall { caller, tenant, engine, .. } = call;
+    let id = request.match_info().get("tokenId").and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(|| Error::of(Code::KeyNotFound))?;
+    run(&engine, move |engine| api_keys::end(engine, &caller, tenant, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![endpoint::<__path_list>(web::to(list)), endpoint::<__path_revoke>(web::to(revoke))]
+}
