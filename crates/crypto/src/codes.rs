@@ -21,6 +21,8 @@ pub enum CodePurpose {
     SignUp,
     /// Setting a new password.
     PasswordReset,
+    /// Proving a user's address.
+    ProveAddress,
 }
 
 impl CodePurpose {
@@ -28,6 +30,7 @@ impl CodePurpose {
         match self {
             Self::SignUp => b"sign-up",
             Self::PasswordReset => b"password-reset",
+            Self::ProveAddress => b"prove-address",
         }
     }
 }

@@ -171,13 +171,17 @@ actions! {
     SignUpReceived = "sign_up.received",
     /// A sign-up was confirmed by its code.
     SignUpConfirmed = "sign_up.confirmed",
-    /// A code for a sign-up was asked for anew.
+    /// A code for a sign-up, or a mail that proves an address, was asked for anew.
     CodeRequested = "sign_up.code_requested",
+    /// A user proved its address.
+    AddressVerified = "user.address_verified",
+    /// A tenant ended with the account of its only member.
+    TenantDeleted = "tenant.deleted",
     /// Somebody signed in, or tried to.
     SignIn = "session.created",
     /// A new password was asked for by somebody who may have forgotten the old one.
     ResetRequested = "password.reset_requested",
-    /// A password was set with a mailed code.
+    /// A password was set with a mailed code or link.
     PasswordReset = "password.reset",
     /// A user changed its own password.
     PasswordChanged = "password.changed",

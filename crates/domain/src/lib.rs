@@ -6,6 +6,7 @@
 
 pub mod access_request;
 pub mod address_change;
+pub mod address_proof;
 pub mod api_key;
 pub mod app;
 pub mod audit;
@@ -31,11 +32,13 @@ pub mod project;
 pub mod prose;
 pub mod rate_limit;
 pub mod registration;
+pub mod reset_link;
 pub mod revocation;
 pub mod role;
 pub mod second_factor;
 pub mod secret;
 pub mod session;
+pub mod sign_in_challenge;
 pub mod signing_key;
 pub mod slowdown;
 pub mod slug;

@@ -3,7 +3,8 @@
 //! A mail states its content once, as [`Block`]s; its text and its HTML are both made from them.
 //!
 //! No text repeats what a stranger typed (a name, say): whoever signs up with somebody else's
-//! address would otherwise get to write to that person in our name.
+//! address would otherwise get to write to that person in our name. The names of keys are told only to
+//! whoever had proven the address before they were made.
 
 mod content;
 mod delivery;
@@ -25,6 +26,29 @@ pub enum Mail {
         product: Name,
         /// The six digits.
         code: Secret<String>,
+    },
+    /// A code and a link, each of which proves the address of an account or completes a sign-up.
+    VerifyAddress {
+        /// Whose product.
+        product: Name,
+        /// The six digits.
+        code: Secret<String>,
+        /// The link.
+        link: Secret<String>,
+    },
+    /// The link that lets a new password be set.
+    ResetLink {
+        /// Whose product.
+        product: Name,
+        /// The link.
+        link: Secret<String>,
+    },
+    /// A new password was set by mail.
+    PasswordReset {
+        /// Whose product.
+        product: Name,
+        /// The API keys that go on working: what their holder calls them, and what they begin with.
+        keys: Vec<(Name, String)>,
     },
     /// The code that lets a new password be set.
     ResetPassword {
@@ -111,6 +135,9 @@ impl Mail {
     pub const fn template(&self) -> &'static str {
         match self {
             Self::ConfirmSignUp { .. } => "confirm_sign_up",
+            Self::VerifyAddress { .. } => "verify_address",
+            Self::ResetLink { .. } => "reset_link",
+            Self::PasswordReset { .. } => "password_reset",
             Self::ResetPassword { .. } => "reset_password",
             Self::PasswordChanged { .. } => "password_changed",
             Self::AddressTaken { .. } => "address_taken",
@@ -128,15 +155,28 @@ impl Mail {
     }
 
     /// The templates whose mails hold a code or a link that lets its holder do something.
-    pub const WITH_SECRETS: [&str; 5] =
-        ["confirm_sign_up", "reset_password", "access_approved", "confirm_address", "address_changed"];
+    pub const WITH_SECRETS: [&str; 7] = [
+        "confirm_sign_up",
+        "reset_password",
+        "access_approved",
+        "confirm_address",
+        "address_changed",
+        "verify_address",
+        "reset_link",
+    ];
 
     /// The subject line. It never holds a code: phones show it on their lock screen.
     pub fn subject(&self) -> String {
         match self {
-            Self::ConfirmSignUp { product, .. } => format!("Confirm your e-mail address for {product}"),
-            Self::ResetPassword { product, .. } => format!("Set a new password for {product}"),
-            Self::PasswordChanged { product } => format!("Your password for {product} was changed"),
+            Self::ConfirmSignUp { product, .. } | Self::VerifyAddress { product, .. } => {
+                format!("Confirm your e-mail address for {product}")
+            }
+            Self::ResetPassword { product, .. } | Self::ResetLink { product, .. } => {
+                format!("Set a new password for {product}")
+            }
+            Self::PasswordReset { product, .. } | Self::PasswordChanged { product } => {
+                format!("Your password for {product} was changed")
+            }
             Self::AddressTaken { product } => format!("You already have an account at {product}"),
             Self::ConfirmAddress { product, .. } => format!("Confirm your new e-mail address for {product}"),
             Self::AddressInUse { product } => format!("Your address already has an account at {product}"),
@@ -171,6 +211,52 @@ impl Mail {
                      nobody."
                 )),
             ],
+            Self::VerifyAddress { product, code, link } => vec![
+                Block::text(format!("Your code for {product} is")),
+                Block::Code(code.clone()),
+                Block::text(
+                    "Type it where you signed up, within 10 minutes. Or open this link in the browser that you \
+                     signed up with; it is good for 24 hours:",
+                ),
+                Block::Link { label: "Confirm your address", url: link.clone() },
+                Block::text(
+                    "In another browser the link asks you for a new password. Code and link are good for one use.",
+                ),
+                Block::text(format!(
+                    "If you did not just sign up for {product}, ignore this mail and pass the code and the link on \
+                     to nobody."
+                )),
+            ],
+            Self::ResetLink { product, link } => vec![
+                Block::text(format!(
+                    "Somebody, perhaps you, asked for a new password for the account at {product} that has this \
+                     address."
+                )),
+                Block::Link { label: "Set a new password", url: link.clone() },
+                Block::text("The link is good for one hour and for one use."),
+                Block::text(
+                    "If it was not you, ignore this mail and pass the link on to nobody: your password stays as it \
+                     is.",
+                ),
+            ],
+            Self::PasswordReset { product, keys } => {
+                let mut content = vec![Block::text(format!(
+                    "A new password was just set for your account at {product}, with a link that was mailed to \
+                     this address. Every device was signed out. A second factor stays in force."
+                ))];
+                if !keys.is_empty() {
+                    content.push(Block::text(
+                        "These API keys still work. Revoke those that you do not know or no longer need:",
+                    ));
+                    content
+                        .extend(keys.iter().map(|(name, start)| Block::text(format!("{start}… ({name})"))));
+                }
+                content.push(Block::text(
+                    "If it was not you, somebody else reads your mail: secure your mailbox, then set a new password \
+                     with \"forgotten password\".",
+                ));
+                content
+            }
             Self::ResetPassword { product, code } => vec![
                 Block::text(format!("Your code to set a new password for {product} is")),
                 Block::Code(code.clone()),

@@ -46,18 +46,19 @@ pub enum Principal {
 pub struct AddressHolder {
     /// The user.
     pub user: UserId,
-    /// The tenant whose user it is, as it is now.
-    pub tenant: Tenant,
+    /// The tenant whose user it is, as it is now; nothing for a person of the platform.
+    pub tenant: Option<Tenant>,
 }
 
 impl AddressHolder {
     /// Whether the holder may do `action` to the rows of `owner`: nothing but to change an address
     /// of the user's own directory.
     fn allow(&self, action: Action, owner: Owner) -> Result<TenantScope, Denied> {
-        if action != Action::ChangeAddress || owner != Owner::Tenant(self.tenant.id) {
+        let own = self.tenant.as_ref().map_or(Owner::Platform, |tenant| Owner::Tenant(tenant.id));
+        if action != Action::ChangeAddress || owner != own {
             return Err(Denied::Forbidden);
         }
-        if self.tenant.status == TenantStatus::Suspended {
+        if self.tenant.as_ref().is_some_and(|tenant| tenant.status == TenantStatus::Suspended) {
             return Err(Denied::TenantSuspended);
         }
         Ok(TenantScope { owner })
@@ -336,6 +337,15 @@ impl Principal {
         Ok((PlatformScope(()), TenantScope { owner: Owner::Tenant(new) }))
     }
 
+    /// Opens the rows of every tenant that the principal is a member of, to end its account. Nobody is kept by
+    /// what a tenant demands of its members, or by its being suspended.
+    pub fn depart(&self) -> Result<Vec<TenantScope>, Denied> {
+        let Self::Person(person) = self else { return Err(Denied::Forbidden) };
+        person.allow(Action::ManageCredentials, Owner::Platform)?;
+        let owners = person.standings.iter().map(|standing| Owner::Tenant(standing.tenant.id));
+        Ok(owners.map(|owner| TenantScope { owner }).collect())
+    }
+
     /// Who the audit trail says it was.
     pub fn actor(&self) -> Actor {
         match self {
@@ -556,7 +566,7 @@ mod tests {
     fn a_link_about_an_address_opens_its_own_directory_while_the_tenant_is_active() {
         let holder = |status| {
             let (user, tenant) = (Id::from_uuid(Uuid::nil()), tenant(1, status));
-            Principal::AddressHolder(Box::new(AddressHolder { user, tenant }))
+            Principal::AddressHolder(Box::new(AddressHolder { user, tenant: Some(tenant) }))
         };
         let owner = Owner::Tenant(Id::from_uuid(Uuid::from_u128(1)));
         let other = Owner::Tenant(Id::from_uuid(Uuid::from_u128(2)));
@@ -567,6 +577,10 @@ mod tests {
                 assert_eq!(good.allow(action, stranger).unwrap_err(), Denied::Forbidden);
             }
         }
+        let user = Id::from_uuid(Uuid::nil());
+        let person = Principal::AddressHolder(Box::new(AddressHolder { user, tenant: None }));
+        assert!(person.allow(Action::ChangeAddress, Owner::Platform).is_ok());
+        assert_eq!(person.allow(Action::ChangeAddress, owner).unwrap_err(), Denied::Forbidden);
         assert!(good.allow_platform(PlatformAction::LeaveAccessRequest).is_err());
         assert_eq!(suspended.allow(Action::ChangeAddress, owner).unwrap_err(), Denied::TenantSuspended);
     }

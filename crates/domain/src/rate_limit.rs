@@ -126,6 +126,12 @@ limits! {
     SignIn, sign_in = "sign-in";
     /// Sign-ups.
     SignUp, sign_up = "sign-up";
+    /// Sign-ins of people of the platform, whatever became of them.
+    AccountSignIn, account_sign_in = "account-sign-in";
+    /// Sign-ups of people of the platform.
+    AccountSignUp, account_sign_up = "account-sign-up";
+    /// Codes of second factors that people of the platform typed to sign in, or to enrol.
+    AccountTwoFactor, account_two_factor = "account-two-factor";
     /// Mailed codes that were typed in.
     Code, code = "code";
     /// Mailed codes that were asked for again.

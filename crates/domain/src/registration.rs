@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::id::UserId;
 use crate::name::Name;
 use crate::user::PasswordHash;
-use crate::{Email, Owner, Timestamp};
+use crate::{Email, Owner, Timestamp, TokenDigest};
 
 /// A sign-up that waits for its code.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Registration {
     pub password: PasswordHash,
     /// The code that confirms it, where one was sent.
     pub code: Option<PendingCode>,
+    /// What is kept of the token of the link that confirms it as well, where one was sent.
+    pub link: Option<TokenDigest>,
     /// When the sign-up was made.
     pub created_at: Timestamp,
     /// When it is forgotten.
@@ -154,6 +156,7 @@ mod tests {
     fn waiting(id: u128, minute: u64, code: bool) -> Registration {
         let at = Timestamp::from_micros(0) + Duration::from_secs(60 * minute);
         Registration {
+            link: None,
             id: Id::from_uuid(Uuid::from_u128(id)),
             directory: Owner::Platform,
             email: "a@b.example".parse().unwrap(),

@@ -29,6 +29,8 @@ pub struct Session {
     /// The tenant that its user, a person of the platform, works in. It says what is shown first, and
     /// opens nothing.
     pub active_tenant: Option<TenantId>,
+    /// Whether its cookie goes when the browser is closed.
+    pub transient: bool,
 }
 
 /// How long sessions live.
@@ -99,6 +101,7 @@ mod tests {
             ip: None,
             user_agent: None,
             active_tenant: None,
+            transient: false,
         }
     }
 

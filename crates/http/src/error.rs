@@ -97,7 +97,9 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::InvalidCredentials
         | Code::InvalidClient
         | Code::InvalidApiKey
-        | Code::InvalidSignature => StatusCode::UNAUTHORIZED,
+        | Code::InvalidSignature
+        | Code::UserNotActive
+        | Code::InvalidChallenge => StatusCode::UNAUTHORIZED,
         Code::PlanLacks => StatusCode::PAYMENT_REQUIRED,
         Code::InsufficientScope
         | Code::AppNotAllowed
@@ -107,7 +109,8 @@ pub(crate) const fn status(code: Code) -> StatusCode {
         | Code::RoleTooLow
         | Code::NoScopesLeft
         | Code::SecondFactorRequired
-        | Code::SessionRequired => StatusCode::FORBIDDEN,
+        | Code::SessionRequired
+        | Code::SessionNotFresh => StatusCode::FORBIDDEN,
         Code::NotFound | Code::KeyNotFound | Code::InvalidLink => StatusCode::NOT_FOUND,
         Code::Conflict | Code::AccountExists => StatusCode::CONFLICT,
         Code::InvalidScope | Code::UnauthorizedClient | Code::TenantNotNamed => StatusCode::BAD_REQUEST,

@@ -25,7 +25,7 @@ pub(crate) fn is_ours(request: &HttpRequest, public_url: &str, trusted: &[String
 
 /// The origin of the public URL as browsers write it: without a path, and without the scheme's own
 /// port (RFC 6454 §6.2). The configuration keeps its scheme and host in lower case.
-fn of(public_url: &str) -> String {
+pub(crate) fn of(public_url: &str) -> String {
     let (scheme, rest) = public_url.split_once("://").unwrap_or(("", public_url));
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     let default_port = if scheme == "https" { ":443" } else { ":80" };

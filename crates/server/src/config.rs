@@ -221,6 +221,15 @@ settings! {
             /// Sign-ups of one e-mail address of a tenant, and of one end user's IP address
             sign_up: Quota = "10/1m", QUOTA;
 
+            /// Sign-ins of people of the platform, from one IP address and for one e-mail address
+            account_sign_in: Quota = "5/1m", QUOTA;
+
+            /// Sign-ups of people of the platform, from one IP address and for one e-mail address
+            account_sign_up: Quota = "3/1m", QUOTA;
+
+            /// Codes of a second factor typed by people of the platform, from one IP address and for one account
+            account_two_factor: Quota = "5/1m", QUOTA;
+
             /// Mailed codes typed for one e-mail address of a tenant, and by one end user's IP address
             code: Quota = "10/1m", QUOTA;
 

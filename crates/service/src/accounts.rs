@@ -1,25 +1,38 @@
 //! Accounts of people: users of the platform's own directory, who own and join tenants.
 
+use keystead_crypto::codes::CodePurpose;
 use keystead_domain::address_change::Standing;
+use keystead_domain::address_proof::AddressProof;
+use keystead_domain::api_key::ApiKey;
 use keystead_domain::audit::{Actor, AuditAction};
-use keystead_domain::handle::Handle;
-use keystead_domain::id::{MembershipId, TenantId, UserId};
+use keystead_domain::id::UserId;
+use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY, SIGN_UP_CODES_HOURLY};
+use keystead_domain::mail::Mail;
 use keystead_domain::membership::Membership;
 use keystead_domain::name::Name;
 use keystead_domain::password::Password;
 use keystead_domain::policy::{Action, PersonPrincipal};
 use keystead_domain::rate_limit::Limit;
+use keystead_domain::registration::PendingCode;
 use keystead_domain::role::Role;
-use keystead_domain::slug::Slug;
-use keystead_domain::tenant::{Demands, Tenant, TenantStatus};
-use keystead_domain::user::{User, UserStatus};
-use keystead_domain::{Email, Owner, Secret};
-use keystead_storage::{StoreError, UniqueKey, audit, memberships, sessions, tenants, users};
+use keystead_domain::session::Session;
+use keystead_domain::tenant::Tenant;
+use keystead_domain::user::{AddressRule, User};
+use keystead_domain::{Email, Owner, Secret, Timestamp};
+use keystead_storage::{
+    StoreError, UniqueKey, address_proofs, api_keys, audit, memberships, outbox, registrations, sessions,
+    tenants, users,
+};
 
 use crate::audit::Refine as _;
-use crate::sessions::NewSession;
-use crate::users::{weak_password, with_free_handle};
-use crate::{Caller, Code, Engine, Error, Result, address_changes};
+use crate::budgets::within;
+use crate::founding::{Founder, Founding};
+use crate::links::mint_link_onto;
+use crate::reauthentication::{Outcome, prove_password, still_proven};
+use crate::sessions::{NewSession, SignedIn};
+use crate::sign_ups::{self, SignUp};
+use crate::users::weak_password;
+use crate::{Caller, Code, Engine, Error, Reauthentication, Result, address_changes};
 
 /// What somebody typed to get an account.
 pub struct NewAccount {
@@ -29,100 +42,88 @@ pub struct NewAccount {
     pub password: Secret<String>,
     /// The name.
     pub name: Name,
+    /// Where the page that confirms the address leads on to.
+    pub onward: Option<String>,
 }
 
-/// How often the slug of a first organization that is taken gets another suffix.
-const SLUG_ATTEMPTS: usize = 4;
+/// Somebody who got an account.
+pub enum SignedUp {
+    /// It is there, and its user signed in.
+    Done(User, NewSession),
+    /// It will be there when the address is confirmed, if nobody has one with this address: this is the user
+    /// as it will be then.
+    Waiting(User),
+}
 
-/// Makes a user with an organization that it owns, and signs it in.
-pub fn sign_up(engine: &Engine, caller: &Caller, typed: NewAccount) -> Result<(User, NewSession)> {
+/// Makes a user with an organization that it owns, signs it in, and mails what confirms its address. Where
+/// addresses have to be confirmed first, the sign-up waits for that, and nothing tells whether the address has
+/// an account.
+pub fn sign_up(engine: &Engine, caller: &Caller, typed: NewAccount) -> Result<SignedUp> {
+    match engine.settings.address_rule(Owner::Platform) {
+        AddressRule::Any => open(engine, caller, typed),
+        AddressRule::Verified => wait(engine, caller, typed),
+    }
+}
+
+fn wait(engine: &Engine, caller: &Caller, typed: NewAccount) -> Result<SignedUp> {
+    let NewAccount { email, password, name, onward } = typed;
+    let now = engine.env.now();
+    let sign_up = SignUp { email: email.clone(), password, name: Some(name.clone()) };
+    let pending = sign_ups::sign_up_onto(engine, caller, sign_up, onward.as_deref())?;
+    let founder = Founder { id: pending.user_id, email, name, password: None, verified_at: None };
+    Ok(SignedUp::Waiting(Founding::of(engine, caller, founder, now)?.user))
+}
+
+fn open(engine: &Engine, caller: &Caller, typed: NewAccount) -> Result<SignedUp> {
     let directory = Owner::Platform;
     let scope = caller.allow(Action::HandleEndUsers, directory)?;
-    let NewAccount { email, password, name } = typed;
-    engine.count_for(caller, Limit::SignUp, directory, &email)?;
-    let known = [email.as_str(), email.key(), name.as_str(), engine.settings.product.as_str()];
+    let NewAccount { email, password, name, onward } = typed;
+    engine.count_for(caller, Limit::AccountSignUp, directory, &email)?;
+    let product = engine.settings.product.clone();
+    let known = [email.as_str(), email.key(), name.as_str(), product.as_str()];
     let password = Password::choose(password.expose(), engine.settings.password_policy, &known)
         .map_err(|weak| weak_password("password", weak))?;
     let hash = engine.hasher.hash(password)?;
 
     let (now, env) = (engine.env.now(), &*engine.env);
-    let user = User {
-        id: UserId::mint(now, env),
-        directory,
-        email,
-        email_verified_at: None,
-        name: Some(name.clone()),
-        status: UserStatus::Active,
-        operator: false,
-        handle: None,
-        created_at: now,
-        last_login_at: Some(now),
-        updated_at: now,
-    };
-    let tenant = Tenant {
-        id: TenantId::mint(now, env),
-        slug: Slug::derive(&name, "organization"),
-        name: name.of_organization(),
-        plan: engine.settings.default_plan.clone(),
-        status: TenantStatus::Active,
-        entity_hotkey: None,
-        demands: Demands::default(),
-        created_at: now,
-    };
-    let membership = Membership {
-        id: MembershipId::mint(now, env),
-        tenant: tenant.id,
-        user: user.id,
-        role: Role::Owner,
-        founder: true,
-        created_at: now,
-    };
-    let (platform, founded) = caller.found(tenant.id)?;
-    let by = Actor::User(user.id);
-    let made = engine.event(caller, directory, AuditAction::AccountCreated, now).by(by).on(user.id);
-    let organized =
-        engine.event(caller, Owner::Tenant(tenant.id), AuditAction::TenantCreated, now).by(by).on(tenant.id);
+    let id = UserId::mint(now, env);
+    let founder = Founder { id, email: email.clone(), name, password: Some(hash), verified_at: None };
+    let founding = Founding::of(engine, caller, founder, now)?;
+    let (code, mac) = engine.codes.mint(CodePurpose::ProveAddress, id, env);
+    let (link, link_digest) = mint_link_onto(engine, "verify", onward.as_deref());
+    let mail = engine.compose(&email, &Mail::VerifyAddress { product, code, link }, now);
+    let proof = AddressProof::sent(id, email, PendingCode::sent(mac, now), link_digest, now);
     let minted = engine.mint_session(caller, directory, now);
-    let (mut session, digest) = (minted.session.of(user.id), minted.digest);
-    session.active_tenant = Some(tenant.id);
+    let (mut session, digest) = (minted.session.of(id), minted.digest);
+    session.active_tenant = Some(founding.tenant.id);
+    let signed_in =
+        engine.event(caller, directory, AuditAction::SignIn, now).by(Actor::User(id)).on(session.id);
 
-    let insert = |user: &User, slug: Slug| {
-        let (user, tenant, membership) =
-            (user.clone(), Tenant { slug, ..tenant.clone() }, membership.clone());
-        let (hash, session, made, organized) =
-            (hash.clone(), session.clone(), made.clone(), organized.clone());
+    let made = founding.with_free_names(engine, |founding| {
+        let (proof, mail) = (proof.clone(), mail.clone());
+        let (session, signed_in) = (session.clone(), signed_in.clone());
         engine.store.write(move |tx| {
             let mut people = tx.tenant(&scope);
-            let standing = address_changes::standing(&mut people, &user.email, None, now)?;
+            let standing = address_changes::standing(&mut people, &founding.user.email, None, now)?;
             if !matches!(standing, Standing::Free) {
                 return Ok(None);
             }
-            users::insert(&mut people, &user, Some(&hash))?;
+            founding.insert(tx)?;
+            let mut people = tx.tenant(&scope);
             sessions::insert(&mut people, &session, &digest)?;
-            audit::insert(&mut people, &made)?;
-            tenants::insert(&mut tx.platform(&platform), &tenant)?;
-            let mut rows = tx.tenant(&founded);
-            memberships::insert(&mut rows, &membership)?;
-            audit::insert(&mut rows, &organized)?;
-            Ok(Some(user))
-        })
-    };
-    let made = with_free_handle(engine, &user, |user| {
-        let slug = user.handle.as_ref().map_or_else(|| tenant.slug.clone(), Handle::to_slug);
-        let mut candidate = slug.clone();
-        for _ in 1..SLUG_ATTEMPTS {
-            match insert(user, candidate) {
-                Err(StoreError::Taken(UniqueKey::TenantSlug)) => {}
-                other => return other,
+            users::note_sign_in(&mut people, id, now)?;
+            audit::insert(&mut people, &signed_in)?;
+            let budgets = [SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY];
+            if within(&mut people, &budgets, &proof.email, now)? {
+                address_proofs::replace(&mut people, &proof)?;
+                outbox::insert(&mut people, &mail)?;
             }
-            let mut random = [0; 4];
-            engine.env.fill(&mut random);
-            candidate = slug.with_suffix(random);
-        }
-        insert(user, candidate)
+            Ok(Some(founding.user))
+        })
     });
+    engine.work.ring();
     match made {
-        Ok(Some(user)) => Ok((user, minted.shown)),
+        Ok(Some(user)) => Ok(SignedUp::Done(user, minted.shown)),
         Ok(None) | Err(StoreError::Taken(UniqueKey::UserEmail)) => Err(Error::of(Code::AccountExists)),
         Err(other) => Err(other.into()),
     }
@@ -144,4 +145,149 @@ pub fn rename(engine: &Engine, caller: &Caller, name: Name) -> Result<PersonPrin
     })?;
     let user = User { name: Some(name), updated_at: now, ..person.user.clone() };
     Ok(PersonPrincipal { user, ..person.clone() })
+}
+
+/// Ends the account of the person that is signed in, with all that belongs to it, and with each tenant that has
+/// no other member. Where it is the last owner among others, nothing is done.
+pub fn end(engine: &Engine, caller: &Caller, signed_in: &SignedIn, proof: Reauthentication) -> Result<()> {
+    let (user, now) = (signed_in.user(), engine.env.now());
+    let event = engine.event(caller, user.directory, AuditAction::UserDeleted, now);
+    let departures: Vec<_> = caller
+        .depart()?
+        .into_iter()
+        .map(|scope| {
+            let owner = scope.owner();
+            let dissolved = engine.event(caller, owner, AuditAction::TenantDeleted, now);
+            (scope, dissolved)
+        })
+        .collect();
+    let proven = prove_password(engine, caller, signed_in, &proof.password, &event)?;
+    let event = event.by(Actor::User(user.id)).on(user.id);
+    let (factor, signed_in) = (engine.factor_check(now), signed_in.clone());
+    let outcome = engine.store.write(move |tx| {
+        let user = signed_in.user();
+        let mut people = tx.tenant(&proven.scope);
+        let typed = proof.second_factor.as_ref();
+        if let Some(refusal) = still_proven(&mut people, &signed_in, &proven, &factor, typed)? {
+            audit::insert(&mut people, &event.refused())?;
+            return Ok(Outcome::Refused(refusal));
+        }
+        users::hold_operators(&mut people)?;
+        if user.operator && users::count_other_operators(&mut people, user.id)? == 0 {
+            return Ok(Outcome::Done(End::LastOperator));
+        }
+        // All are looked at before anything is removed.
+        let mut dissolved = Vec::new();
+        let mut left = memberships::list_of(&mut people, user.id)?.len();
+        for (scope, event) in departures {
+            let mut rows = tx.tenant(&scope);
+            memberships::hold_owners(&mut rows)?;
+            let Some(own) = memberships::find_of(&mut rows, user.id)? else { continue };
+            left -= 1;
+            if memberships::list(&mut rows)?.len() == 1 {
+                dissolved.push((scope, own.tenant, event));
+            } else if own.role == Role::Owner && memberships::count_other_owners(&mut rows, own.id)? == 0 {
+                return Ok(Outcome::Done(End::LastOwner));
+            }
+        }
+        if left > 0 {
+            // It became a member of another tenant since it was recognized.
+            return Ok(Outcome::Done(End::Joined));
+        }
+        for (scope, tenant, event) in dissolved {
+            let mut rows = tx.tenant(&scope);
+            tenants::remove(&mut rows, tenant)?;
+            audit::insert(&mut rows, &event.on(tenant))?;
+        }
+        let mut people = tx.tenant(&proven.scope);
+        if !users::remove(&mut people, user.id, &proven.password)? {
+            return Err(StoreError::Unavailable("the password was changed at the same moment".to_owned()));
+        }
+        registrations::remove_by_email(&mut people, &user.email)?;
+        audit::insert(&mut people, &event)?;
+        Ok(Outcome::Done(End::Done))
+    })?;
+    let conflict = |why| Err(Error::of(Code::Conflict).saying(why));
+    match outcome.into_result()? {
+        End::Done => Ok(()),
+        End::LastOwner => conflict(
+            "You are the last owner of an organization that has other members. Make another member its owner \
+             first.",
+        ),
+        End::LastOperator => conflict("You are the last operator. Make another one first."),
+        End::Joined => conflict("You became a member of another organization a moment ago. Try again."),
+    }
+}
+
+/// What became of an account that was to end.
+enum End {
+    Done,
+    LastOwner,
+    LastOperator,
+    Joined,
+}
+
+/// A sign-in, or a try of one.
+pub struct PastSignIn {
+    /// The id of its event.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it succeeded.
+    pub succeeded: bool,
+    /// From where, if that is known.
+    pub ip: Option<String>,
+    /// What the device called itself.
+    pub user_agent: Option<String>,
+}
+
+/// The sign-ins of the person that calls, those that failed too, the newest first: a page of them, and how many
+/// there are.
+pub fn sign_ins(engine: &Engine, caller: &Caller, offset: i64, limit: i64) -> Result<(Vec<PastSignIn>, i64)> {
+    let user = caller.as_person()?.user.id;
+    let scope = caller.allow(Action::ReadProfile, Owner::Platform)?;
+    let (events, total) = engine.store.read(|tx| {
+        let mut people = tx.tenant(&scope);
+        let events = audit::list_sign_ins(&mut people, user, offset, limit)?;
+        Ok((events, audit::count_sign_ins(&mut people, user)?))
+    })?;
+    let past = events.into_iter().map(|event| {
+        let record = event.record;
+        PastSignIn {
+            succeeded: record.outcome == keystead_domain::audit::Outcome::Done.as_str(),
+            id: record.id,
+            at: Timestamp::from_micros(record.at),
+            ip: record.ip,
+            user_agent: record.user_agent,
+        }
+    });
+    Ok((past.collect(), total))
+}
+
+/// What belongs to a person.
+pub struct Export {
+    /// Its sessions, each with when it ends if it is not used again.
+    pub sessions: Vec<(Session, Timestamp)>,
+    /// Its API keys.
+    pub keys: Vec<ApiKey>,
+    /// Where it is a member.
+    pub memberships: Vec<(Membership, Tenant)>,
+    /// Its last sign-ins.
+    pub sign_ins: Vec<PastSignIn>,
+}
+
+/// How many sign-ins an export has at most.
+const EXPORTED_SIGN_INS: i64 = 10_000;
+
+/// All that belongs to the person that is signed in.
+pub fn export(engine: &Engine, caller: &Caller, signed_in: &SignedIn) -> Result<Export> {
+    let user = signed_in.user().id;
+    let scope = caller.allow(Action::ManageCredentials, Owner::Platform)?;
+    let (sign_ins, _) = sign_ins(engine, caller, 0, EXPORTED_SIGN_INS)?;
+    let sessions = crate::sessions::list(engine, caller, signed_in)?;
+    let (keys, memberships) = engine.store.read(|tx| {
+        let mut people = tx.tenant(&scope);
+        Ok((api_keys::list(&mut people, user)?, memberships::list_of(&mut people, user)?))
+    })?;
+    Ok(Export { sessions, keys, memberships, sign_ins })
 }

@@ -5,27 +5,30 @@
 //! are written, and as many mails. Until a change can no longer be undone, nobody else gets the
 //! address that was left. Of several changes the oldest can be undone with all that came after it.
 
-use keystead_crypto::tokens;
+use std::time::Duration;
+
 use keystead_domain::address_change::{AddressChange, FormerAddress, Standing};
-use keystead_domain::audit::AuditAction;
+use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::id::UserId;
 use keystead_domain::mail::Mail;
 use keystead_domain::name::Name;
 use keystead_domain::policy::{Action, AddressHolder, Principal, TenantScope};
+use keystead_domain::rate_limit::Limit;
+use keystead_domain::tenant::Tenant;
 use keystead_domain::user::{User, UserStatus};
-use keystead_domain::{Email, Owner, Secret, Timestamp, TokenDigest};
+use keystead_domain::{Email, Owner, Timestamp, TokenDigest};
 use keystead_storage::outbox::NewMail;
 use keystead_storage::{
-    StoreError, TenantTx, UniqueKey, address_changes, audit, former_addresses, locate, outbox, registrations,
-    reset_codes, second_factors, sessions, users,
+    StoreError, TenantTx, UniqueKey, address_changes, address_proofs, api_keys, audit, former_addresses,
+    locate, outbox, registrations, reset_codes, reset_links, second_factors, sessions, users,
 };
 
 use crate::audit::Refine as _;
 use crate::budgets::{MAILS, give_back, within};
-use crate::{Caller, Code, Engine, Error, Result};
-
-/// What the tokens of both links begin with.
-const PREFIX: &str = "link_";
+use crate::links::mint_link;
+use crate::profile::{self, ProfileChange};
+use crate::sessions::SignedIn;
+use crate::{Caller, Code, Engine, Error, Reauthentication, Result};
 
 /// An account that has another address than a moment ago.
 pub struct Readdressed {
@@ -106,12 +109,43 @@ impl Draft {
     }
 }
 
-/// A new link to one of the pages here. It is built from the server's public URL, never from a
-/// request.
-fn mint_link(engine: &Engine, page: &str) -> (Secret<String>, TokenDigest) {
-    let (token, digest) = tokens::mint(PREFIX, &*engine.env);
-    let server = engine.settings.issuer.trim_end_matches('/');
-    (Secret::new(format!("{server}/{page}/{}", token.expose())), digest)
+/// How long after it began a session may ask for another address without the password.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// Asks for another address of the person that is signed in, with the password, or in a session that began a
+/// moment ago. The answer is the same whether or not somebody has the address.
+pub fn ask(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    email: Email,
+    proof: Option<Reauthentication>,
+) -> Result<()> {
+    if let Some(proof) = proof {
+        let change = ProfileChange { name: None, email: Some(email) };
+        return profile::change(engine, caller, signed_in, proof, change).map(drop);
+    }
+    let (user, product, now) = (signed_in.user(), engine.product_of(caller)?, engine.env.now());
+    let scope = caller.allow(Action::HandleEndUsers, user.directory)?;
+    if now.since(signed_in.session().created_at) > FRESH {
+        return Err(Error::of(Code::SessionNotFresh));
+    }
+    if email == user.email {
+        return Ok(());
+    }
+    engine.count_for(caller, Limit::Resend, user.directory, &email)?;
+    let draft = draft(engine, scope, &product, user, email, now)?;
+    let event = engine
+        .event(caller, user.directory, AuditAction::AddressChangeRequested, now)
+        .by(Actor::User(user.id))
+        .on(user.id);
+    engine.store.write(move |tx| {
+        let mut rows = tx.tenant(&scope);
+        draft.store(&mut rows)?;
+        audit::insert(&mut rows, &event)
+    })?;
+    engine.work.ring();
+    Ok(())
 }
 
 /// Puts a change into force by the link that was mailed to the new address, and mails the former one
@@ -121,7 +155,7 @@ pub fn confirm(engine: &Engine, visitor: &Caller, token: &str) -> Result<Readdre
     let (now, digest) = (engine.env.now(), TokenDigest::of(token));
     let found = engine.store.read(|tx| locate::address_change(tx, &digest, now))?;
     let (change, user, tenant) = found.filter(|(_, user, _)| is_active(user)).ok_or_else(dead)?;
-    let (owner, product) = (Owner::Tenant(tenant.id), tenant.name.clone());
+    let (owner, product) = whose(engine, tenant.as_ref());
     let (holder, scope) = holder(visitor, AddressHolder { user: user.id, tenant })?;
 
     let (link, undo) = mint_link(engine, "restore-address");
@@ -164,6 +198,8 @@ pub fn confirm(engine: &Engine, visitor: &Caller, token: &str) -> Result<Readdre
         // A code for a new password that was mailed to the former address is no longer good, and
         // nobody's sign-up with either address is.
         reset_codes::consume(&mut rows, user.id)?;
+        reset_links::remove(&mut rows, user.id)?;
+        address_proofs::remove(&mut rows, user.id)?;
         registrations::remove_by_email(&mut rows, &change.email)?;
         registrations::remove_by_email(&mut rows, &user.email)?;
         audit::insert(&mut rows, &event)?;
@@ -193,13 +229,13 @@ enum Confirmation {
 
 /// Gives a user an address back that it had, by the link that was mailed there when it was changed.
 /// All that whoever changed it may have, or may have made since, ends: sessions, the password, which
-/// was asked for, codes, later changes, and a second factor where there was none. A new password is
+/// was asked for, codes, later changes, API keys made since, and a second factor where there was none. A new password is
 /// set by mail.
 pub fn undo(engine: &Engine, visitor: &Caller, token: &str) -> Result<Readdressed> {
     let (now, digest) = (engine.env.now(), TokenDigest::of(token));
     let found = engine.store.read(|tx| locate::former_address(tx, &digest, now))?;
     let (former, user, tenant) = found.filter(|(_, user, _)| is_active(user)).ok_or_else(dead)?;
-    let (owner, product) = (Owner::Tenant(tenant.id), tenant.name.clone());
+    let (owner, product) = whose(engine, tenant.as_ref());
     let (holder, scope) = holder(visitor, AddressHolder { user: user.id, tenant })?;
 
     let restored = engine.compose(&user.email, &Mail::AddressRestored { product: product.clone() }, now);
@@ -219,8 +255,11 @@ pub fn undo(engine: &Engine, visitor: &Caller, token: &str) -> Result<Readdresse
         if !former.had_second_factor {
             second_factors::remove(&mut rows, user.id)?;
         }
+        api_keys::remove_since(&mut rows, user.id, former.changed_at)?;
         sessions::remove_all(&mut rows, user.id)?;
         reset_codes::consume(&mut rows, user.id)?;
+        reset_links::remove(&mut rows, user.id)?;
+        address_proofs::remove(&mut rows, user.id)?;
         address_changes::remove(&mut rows, user.id)?;
         registrations::remove_by_email(&mut rows, &former.email)?;
         // The mail was composed for the address that was found at first.
@@ -244,13 +283,21 @@ fn is_active(user: &User) -> bool {
     user.status == UserStatus::Active
 }
 
+/// The directory, and what its users know their product by.
+fn whose(engine: &Engine, tenant: Option<&Tenant>) -> (Owner, Name) {
+    match tenant {
+        Some(tenant) => (Owner::Tenant(tenant.id), tenant.name.clone()),
+        None => (Owner::Platform, engine.settings.product.clone()),
+    }
+}
+
 fn dead() -> Error {
     Error::of(Code::InvalidLink)
 }
 
 /// Whoever holds a link, and the rows that it opens.
 fn holder(visitor: &Caller, holder: AddressHolder) -> Result<(Caller, TenantScope)> {
-    let owner = Owner::Tenant(holder.tenant.id);
+    let owner = holder.tenant.as_ref().map_or(Owner::Platform, |tenant| Owner::Tenant(tenant.id));
     let holder = Caller::new(Principal::AddressHolder(Box::new(holder)), visitor.origin().clone());
     let scope = holder.allow(Action::ChangeAddress, owner)?;
     Ok((holder, scope))

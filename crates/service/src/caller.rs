@@ -115,6 +115,11 @@ impl Caller {
         self.principal.found(new)
     }
 
+    /// Opens the rows of every tenant that the person who calls is a member of, to end its account.
+    pub(crate) fn depart(&self) -> Result<Vec<TenantScope>, Denied> {
+        self.principal.depart()
+    }
+
     pub(crate) fn actor(&self) -> Actor {
         self.principal.actor()
     }

@@ -82,6 +82,12 @@ codes! {
     AppNotAllowed = "app_not_allowed": "This app may not do this.";
     /// The tenant that owns the app is suspended.
     TenantSuspended = "tenant_suspended": "The tenant is suspended.";
+    /// The password was right, and an operator has locked the account.
+    UserNotActive = "user_not_active": "The account is not active.";
+    /// It takes the current password, or a session that began a moment ago.
+    SessionNotFresh = "session_not_fresh": "Send the current password, or sign in again first.";
+    /// No sign-in waits for a second factor in this browser, or it waited too long or failed too often.
+    InvalidChallenge = "invalid_challenge": "No sign-in waits for a second factor. Sign in again.";
     /// At login: the password was right, of a user or of the newest sign-up, but the address is not
     /// confirmed.
     EmailNotVerified = "email_not_verified": "The e-mail address has not been verified.";

@@ -6,7 +6,8 @@ use keystead_crypto::totp::TotpSecret;
 use keystead_domain::Secret;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::policy::Action;
-use keystead_domain::registration::TypedCode;
+use keystead_domain::rate_limit::Limit;
+use keystead_domain::registration::{CodeMac, TypedCode};
 use keystead_domain::second_factor::{RecoveryCode, otpauth_url};
 use keystead_storage::{audit, second_factors};
 
@@ -31,6 +32,29 @@ pub fn enroll(
     signed_in: &SignedIn,
     proof: Reauthentication,
 ) -> Result<Enrolment> {
+    begin(engine, caller, signed_in, proof, Vec::new())
+}
+
+/// Begins an enrolment, and shows the recovery codes that it will have: none of them is good before it is
+/// confirmed by [`confirm_with_codes`].
+pub fn enroll_with_codes(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    proof: Reauthentication,
+) -> Result<(Enrolment, Vec<RecoveryCode>)> {
+    let (shown, stored): (Vec<_>, Vec<_>) =
+        engine.codes.mint_recovery(signed_in.user().id, &*engine.env).into_iter().unzip();
+    Ok((begin(engine, caller, signed_in, proof, stored)?, shown))
+}
+
+fn begin(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    proof: Reauthentication,
+    pending_codes: Vec<CodeMac>,
+) -> Result<Enrolment> {
     let (user, product) = (signed_in.user(), engine.product_of(caller)?);
     let now = engine.env.now();
     let event = engine.event(caller, user.directory, AuditAction::TotpEnabled, now);
@@ -45,6 +69,7 @@ pub fn enroll(
             return Ok(Outcome::Refused(refusal));
         }
         second_factors::set_pending_totp(&mut tenant, signed_in.user().id, sealed.as_bytes())?;
+        second_factors::set_pending_codes(&mut tenant, signed_in.user().id, &pending_codes)?;
         Ok(Outcome::Done(()))
     })?;
     outcome.into_result()?;
@@ -61,6 +86,32 @@ pub fn confirm(
     signed_in: &SignedIn,
     code: Option<TypedCode>,
 ) -> Result<Vec<RecoveryCode>> {
+    let (shown, stored): (Vec<_>, Vec<_>) =
+        engine.codes.mint_recovery(signed_in.user().id, &*engine.env).into_iter().unzip();
+    activate(engine, caller, signed_in, code, Some(stored))?;
+    Ok(shown)
+}
+
+/// Confirms an enrolment by its first code, with the recovery codes that were shown when it began.
+pub fn confirm_with_codes(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    code: Option<TypedCode>,
+) -> Result<()> {
+    let user = signed_in.user();
+    engine.count_for(caller, Limit::AccountTwoFactor, user.directory, &user.email)?;
+    activate(engine, caller, signed_in, code, None)
+}
+
+/// `codes` are the recovery codes, or nothing where they wait already.
+fn activate(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    code: Option<TypedCode>,
+    codes: Option<Vec<CodeMac>>,
+) -> Result<()> {
     let user = signed_in.user();
     let scope = caller.allow(Action::HandleEndUsers, user.directory)?;
     let now = engine.env.now();
@@ -68,9 +119,7 @@ pub fn confirm(
         .event(caller, user.directory, AuditAction::TotpEnabled, now)
         .by(Actor::User(user.id))
         .on(user.id);
-    let (shown, stored): (Vec<_>, Vec<_>) =
-        engine.codes.mint_recovery(user.id, &*engine.env).into_iter().unzip();
-    let (sealer, user) = (Arc::clone(&engine.sealer), user.id);
+    let (sealer, user, session) = (Arc::clone(&engine.sealer), user.id, signed_in.session_id());
     let confirmed = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         let Some(pending) = second_factors::find_totp(&mut tenant, user)?.pending_secret else {
@@ -82,14 +131,17 @@ pub fn confirm(
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(false);
         };
-        if !second_factors::activate_totp(&mut tenant, user, &pending, step)? {
+        if !second_factors::activate_totp(&mut tenant, user, session, &pending, step)? {
             return Ok(false);
         }
-        second_factors::replace_recovery_codes(&mut tenant, user, &stored)?;
+        match codes {
+            Some(codes) => second_factors::replace_recovery_codes(&mut tenant, user, &codes)?,
+            None => second_factors::activate_pending_codes(&mut tenant, user)?,
+        }
         audit::insert(&mut tenant, &event)?;
         Ok(true)
     })?;
-    if confirmed { Ok(shown) } else { Err(Error::of(Code::InvalidCode)) }
+    if confirmed { Ok(()) } else { Err(Error::of(Code::InvalidCode)) }
 }
 
 /// Removes the second factor and its recovery codes. Where there is none, nothing happens.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystead_crypto::codes::CodePurpose;
+use keystead_crypto::tokens;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::id::{JobId, UserId};
 use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY, RESET_CODES_HOURLY, RESET_TRIES_DAILY};
@@ -14,11 +15,11 @@ use keystead_domain::policy::Action;
 use keystead_domain::rate_limit::Limit;
 use keystead_domain::registration::{PendingCode, TypedCode};
 use keystead_domain::user::{User, UserStatus};
-use keystead_domain::{Email, Secret};
+use keystead_domain::{Email, Secret, TokenDigest};
 use keystead_storage::jobs::{DueJob, JobKind};
 use keystead_storage::{
-    address_changes, audit, counters, jobs, outbox, registrations, reset_codes, second_factors, sessions,
-    users,
+    address_changes, audit, counters, jobs, outbox, registrations, reset_codes, reset_links, second_factors,
+    sessions, sign_in_challenges, users,
 };
 
 use crate::audit::Refine as _;
@@ -168,6 +169,48 @@ pub fn change(
     current: &Password,
     new_password: Secret<String>,
 ) -> Result<()> {
+    change_with(
+        engine,
+        caller,
+        signed_in,
+        current,
+        new_password,
+        Afterwards { others_end: true, token: None },
+    )
+}
+
+/// Changes the password of the person that is signed in, and gives its session another token. Its other
+/// sessions end where that is wanted.
+pub fn change_and_renew(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    current: &Password,
+    new_password: Secret<String>,
+    others_end: bool,
+) -> Result<Secret<String>> {
+    let (token, digest) = tokens::mint(&engine.settings.prefixes.session, &*engine.env);
+    let afterwards = Afterwards { others_end, token: Some(digest) };
+    change_with(engine, caller, signed_in, current, new_password, afterwards)?;
+    Ok(token)
+}
+
+/// What a changed password does to sessions.
+struct Afterwards {
+    /// Whether all but the present one end.
+    others_end: bool,
+    /// Another token for the present one.
+    token: Option<TokenDigest>,
+}
+
+fn change_with(
+    engine: &Engine,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    current: &Password,
+    new_password: Secret<String>,
+    afterwards: Afterwards,
+) -> Result<()> {
     let (user, product) = (signed_in.user(), engine.product_of(caller)?);
     let now = engine.env.now();
     let name = user.name.as_ref().map_or("", Name::as_str);
@@ -186,7 +229,15 @@ pub fn change(
         if !users::replace_password(&mut tenant, user, &proven.password, &hash)? {
             return Ok(false);
         }
-        sessions::remove_others(&mut tenant, user, kept)?;
+        if afterwards.others_end {
+            sessions::remove_others(&mut tenant, user, kept)?;
+        }
+        if let Some(token) = &afterwards.token {
+            // Where the session ended a moment ago, the new token opens nothing either.
+            sessions::replace_token(&mut tenant, user, kept, token)?;
+        }
+        sign_in_challenges::remove_all(&mut tenant, user)?;
+        reset_links::remove(&mut tenant, user)?;
         reset_codes::consume(&mut tenant, user)?;
         address_changes::remove(&mut tenant, user)?;
         if within(&mut tenant, &[MAILS_HOURLY, MAILS_DAILY], &email, now)? {

@@ -10,8 +10,8 @@ use keystead_domain::{Owner, Timestamp};
 use keystead_storage::apps::{self, ListedSecret};
 use keystead_storage::jobs::{self, JobKind};
 use keystead_storage::{
-    PlatformTx, StoreError, address_changes, audit, claim_links, former_addresses, outbox, registrations,
-    reset_codes, second_factors, sessions, signing_keys,
+    PlatformTx, StoreError, address_changes, address_proofs, audit, claim_links, former_addresses, outbox,
+    registrations, reset_codes, reset_links, second_factors, sessions, sign_in_challenges, signing_keys,
 };
 
 use crate::{Caller, Engine, Result};
@@ -66,11 +66,20 @@ pub fn settle(engine: &Engine, caller: &Caller, keep_sessions: bool) -> Result<S
 }
 
 fn end_all(tx: &mut PlatformTx<'_>, now: Timestamp) -> std::result::Result<Ended, StoreError> {
-    let mailing_codes = [JobKind::ResendSignUpCode, JobKind::MailResetCode];
+    let mailing_codes = [
+        JobKind::ResendSignUpCode,
+        JobKind::MailResetCode,
+        JobKind::MailAddressProof,
+        JobKind::MailResetLink,
+    ];
+    sign_in_challenges::remove_everyones(tx)?;
     Ok(Ended {
         sessions: sessions::remove_everyones(tx)?,
-        codes: registrations::forget_codes(tx)? + reset_codes::remove_all(tx)?,
+        codes: registrations::forget_codes(tx)?
+            + reset_codes::remove_all(tx)?
+            + address_proofs::remove_all(tx)?,
         links: claim_links::remove_all(tx)?
+            + reset_links::remove_all(tx)?
             + address_changes::remove_all(tx)?
             + former_addresses::remove_all(tx)?,
         mails: outbox::abandon(tx, &Mail::WITH_SECRETS, now)? + jobs::remove_all(tx, &mailing_codes)?,

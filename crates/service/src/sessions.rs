@@ -135,6 +135,8 @@ pub enum SessionsToEnd {
     Presented,
     /// Another of the same user.
     One(SessionId),
+    /// All of the user but the presented one.
+    Others,
     /// All of the user, the presented one included.
     All,
 }
@@ -150,6 +152,10 @@ pub fn revoke(engine: &Engine, caller: &Caller, signed_in: &SignedIn, which: Ses
         let mut tenant = tx.tenant(&scope);
         let (found, event) = match which {
             SessionsToEnd::All => (sessions::remove_all(&mut tenant, user)? > 0, event.on(user)),
+            SessionsToEnd::Others => {
+                sessions::remove_others(&mut tenant, user, presented)?;
+                (true, event.on(user))
+            }
             // Ending the presented one twice at once is as good as ending it once.
             SessionsToEnd::Presented => {
                 sessions::remove(&mut tenant, user, presented)?;
@@ -173,12 +179,15 @@ pub(crate) struct Minted {
 }
 
 /// A session but for its user, who may turn out only in the transaction that stores it.
+#[derive(Clone)]
 pub(crate) struct UnclaimedSession {
     pub(crate) id: SessionId,
     directory: Owner,
     origin: Origin,
     created_at: Timestamp,
     ends_at: Timestamp,
+    /// Whether its cookie goes when the browser is closed.
+    pub(crate) transient: bool,
 }
 
 impl UnclaimedSession {
@@ -194,6 +203,7 @@ impl UnclaimedSession {
             ip: self.origin.ip,
             user_agent: self.origin.user_agent,
             active_tenant: None,
+            transient: self.transient,
         }
     }
 }
@@ -209,6 +219,7 @@ impl Engine {
             origin: caller.origin().clone(),
             created_at: now,
             ends_at: now + lifetime.absolute,
+            transient: false,
         };
         let expires_at = now + lifetime.idle.min(lifetime.absolute);
         Minted { session, digest, shown: NewSession { token, expires_at } }

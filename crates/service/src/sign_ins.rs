@@ -1,18 +1,22 @@
 //! Signing in with a password.
 
+use std::time::Duration;
+
 use keystead_crypto::passwords::Verdict;
-use keystead_domain::Email;
+use keystead_crypto::tokens;
 use keystead_domain::audit::{Actor, AuditAction};
 use keystead_domain::password::Password;
 use keystead_domain::policy::Action;
 use keystead_domain::rate_limit::Limit;
 use keystead_domain::second_factor::TypedFactor;
-use keystead_domain::user::{SignInDecision, User};
-use keystead_storage::{audit, registrations, sessions, users};
+use keystead_domain::sign_in_challenge::SignInChallenge;
+use keystead_domain::user::{SignInDecision, User, UserStatus};
+use keystead_domain::{Email, Owner, Secret, TokenDigest};
+use keystead_storage::{audit, registrations, sessions, sign_in_challenges, users};
 
 use crate::audit::Refine as _;
 use crate::second_factor::FactorVerdict;
-use crate::sessions::NewSession;
+use crate::sessions::{Minted, NewSession};
 use crate::{Caller, Code, Engine, Error, Result};
 
 /// What somebody typed.
@@ -33,17 +37,60 @@ pub enum SignIn {
     SecondFactorRequired(User),
 }
 
+/// How a person's sign-in with the right password ends.
+pub enum PersonSignIn {
+    /// With a session.
+    Done(User, NewSession),
+    /// With a token that says whose second factor is to come next.
+    Challenged(Secret<String>),
+}
+
+/// What the token of a sign-in that waits begins with.
+const CHALLENGE: &str = "step_";
+
+/// Signs a person of the platform in. One with a second factor goes on with [`with_second_factor`].
+/// `transient` is for a browser that forgets its cookie when it is closed.
+pub fn of_person(
+    engine: &Engine,
+    caller: &Caller,
+    email: Email,
+    password: Password,
+    transient: bool,
+) -> Result<PersonSignIn> {
+    let (token, digest) = tokens::mint(CHALLENGE, &*engine.env);
+    let typed = PasswordSignIn { email, password, second_factor: None };
+    let style = Style { limit: Limit::AccountSignIn, transient, challenge: Some(digest) };
+    match sign_in(engine, caller, typed, &style)? {
+        SignIn::Done(user, session) => Ok(PersonSignIn::Done(user, session)),
+        SignIn::SecondFactorRequired(_) => Ok(PersonSignIn::Challenged(token)),
+    }
+}
+
 /// Signs an end user in.
 ///
 /// The work is the same whether or not the address is known: the same queries, one password
 /// check, the same writes. That the address has to be verified first is told only to whoever knows the
 /// password, of the user or of its newest sign-up.
 pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<SignIn> {
+    sign_in(engine, caller, typed, &Style { limit: Limit::SignIn, transient: false, challenge: None })
+}
+
+/// What is different between the surfaces.
+struct Style {
+    /// What it is counted by.
+    limit: Limit,
+    /// Whether the session's cookie goes with the browser.
+    transient: bool,
+    /// The token of the challenge, where one is to wait for the second factor.
+    challenge: Option<TokenDigest>,
+}
+
+fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: &Style) -> Result<SignIn> {
     let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
     let PasswordSignIn { email, password, second_factor } = typed;
-    engine.count_for(caller, Limit::SignIn, owner, &email)?;
+    engine.count_for(caller, style.limit, owner, &email)?;
     let attempt = engine.take_try(caller, scope, &email, now)?;
     let factor = engine.factor_check(now);
     let addresses = engine.settings.address_rule(owner);
@@ -72,6 +119,10 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
         (Verdict::Right { .. }, None) => SignInDecision::EmailNotVerified,
     };
     let event = engine.event(caller, owner, AuditAction::SignIn, now);
+    // Whoever knows the password of a person's account may know why it does not open.
+    let is_locked = owner == Owner::Platform
+        && matches!(verdict, Verdict::Right { .. })
+        && user.as_ref().is_some_and(|user| user.status == UserStatus::Locked);
 
     let (Some(user), Some(stored), SignInDecision::Allowed) = (user.clone(), stored, decision) else {
         let event = match user {
@@ -90,6 +141,7 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
         })?;
         return Err(Error::of(match decision {
             SignInDecision::EmailNotVerified => Code::EmailNotVerified,
+            SignInDecision::Refused | SignInDecision::Allowed if is_locked => Code::UserNotActive,
             SignInDecision::Refused | SignInDecision::Allowed => Code::InvalidCredentials,
         }));
     };
@@ -99,9 +151,12 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
         Verdict::Right { rehash: true } => engine.hasher.hash(password).ok(),
         _ => None,
     };
-    let minted = engine.mint_session(caller, owner, now);
+    let mut minted = engine.mint_session(caller, owner, now);
+    minted.session.transient = style.transient;
     let event = event.by(Actor::User(user.id)).on(minted.session.id);
     let (session, digest) = (minted.session, minted.digest);
+    let challenge =
+        style.challenge.map(|digest| SignInChallenge::begun(user.id, digest, style.transient, now));
     let signed_in = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         // The user may have been locked, or given another password, while this one was checked.
@@ -117,6 +172,9 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
             FactorVerdict::NotEnrolled | FactorVerdict::Right => attempt.succeeded(&mut tenant)?,
             FactorVerdict::Missing => {
                 attempt.give_back(&mut tenant)?;
+                if let Some(challenge) = &challenge {
+                    sign_in_challenges::insert(&mut tenant, challenge)?;
+                }
                 return Ok(Decided::FactorMissing(user));
             }
             FactorVerdict::Wrong => {
@@ -129,6 +187,9 @@ pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) ->
             users::replace_password(&mut tenant, user.id, &stored, &new)?;
         }
         sessions::insert(&mut tenant, &session.of(user.id), &digest)?;
+        if owner == Owner::Platform {
+            users::note_sign_in(&mut tenant, user.id, now)?;
+        }
         audit::insert(&mut tenant, &event)?;
         Ok(Decided::Done(user))
     })?;
@@ -144,4 +205,98 @@ enum Decided {
     Done(User),
     FactorMissing(User),
     Refused,
+}
+
+/// A person who is signed in after its second factor.
+pub struct SecondStep {
+    /// Who.
+    pub user: User,
+    /// Its session.
+    pub session: NewSession,
+    /// Whether the session's cookie goes when the browser is closed.
+    pub transient: bool,
+}
+
+/// Completes a person's sign-in that waits, with a code of its second factor. A challenge is good for one
+/// sign-in and for few tries; each that fails counts as a failed sign-in of the address as well.
+pub fn with_second_factor(
+    engine: &Engine,
+    caller: &Caller,
+    challenge: &Secret<String>,
+    typed: TypedFactor,
+) -> Result<SecondStep> {
+    let owner = caller.directory()?;
+    let scope = caller.allow(Action::HandleEndUsers, owner)?;
+    let (now, waiting) = (engine.env.now(), TokenDigest::of(challenge.expose()));
+    let dead = || Error::of(Code::InvalidChallenge);
+    let user = engine.store.read(|tx| {
+        let mut people = tx.tenant(&scope);
+        match sign_in_challenges::find(&mut people, &waiting, now)? {
+            Some(challenge) => users::find(&mut people, challenge.user),
+            None => Ok(None),
+        }
+    })?;
+    let user = user.ok_or_else(dead)?;
+    engine.count_for(caller, Limit::AccountTwoFactor, owner, &user.email)?;
+    let next = engine.next_try(caller, scope, &user.email, now)?;
+    let factor = engine.factor_check(now);
+    let addresses = engine.settings.address_rule(owner);
+    let event = engine.event(caller, owner, AuditAction::SignIn, now);
+    let Minted { mut session, digest, shown } = engine.mint_session(caller, owner, now);
+    let stepped = engine.store.write(move |tx| {
+        let mut people = tx.tenant(&scope);
+        let attempt = match next.take(&mut people, now)? {
+            Ok(attempt) => attempt,
+            Err(wait) => return Ok(Stepped::TooEarly(wait)),
+        };
+        let Some(challenge) = sign_in_challenges::take_try(&mut people, &waiting, now)? else {
+            attempt.give_back(&mut people)?;
+            return Ok(Stepped::Dead);
+        };
+        let found = users::hold(&mut people, challenge.user)?;
+        let Some(user) = found.filter(|user| user.may_sign_in(addresses) == SignInDecision::Allowed) else {
+            attempt.failed(&mut people, now)?;
+            sign_in_challenges::consume(&mut people, &waiting)?;
+            return Ok(Stepped::Dead);
+        };
+        match factor.check(&mut people, user.id, Some(&typed))? {
+            FactorVerdict::Right => {}
+            // The factor that was waited for is gone, and the password alone was not checked for this.
+            FactorVerdict::NotEnrolled | FactorVerdict::Missing => {
+                attempt.give_back(&mut people)?;
+                sign_in_challenges::consume(&mut people, &waiting)?;
+                return Ok(Stepped::Dead);
+            }
+            FactorVerdict::Wrong => {
+                attempt.failed(&mut people, now)?;
+                audit::insert(&mut people, &event.refused().on(user.id))?;
+                return Ok(Stepped::Wrong);
+            }
+        }
+        if !sign_in_challenges::consume(&mut people, &waiting)? {
+            return Ok(Stepped::Dead);
+        }
+        attempt.succeeded(&mut people)?;
+        session.transient = challenge.transient;
+        let event = event.by(Actor::User(user.id)).on(session.id);
+        sessions::insert(&mut people, &session.of(user.id), &digest)?;
+        users::note_sign_in(&mut people, user.id, now)?;
+        audit::insert(&mut people, &event)?;
+        Ok(Stepped::Done(user, challenge.transient))
+    })?;
+    engine.work.ring();
+    match stepped {
+        Stepped::Done(user, transient) => Ok(SecondStep { user, session: shown, transient }),
+        Stepped::Wrong => Err(Error::of(Code::InvalidCode)),
+        Stepped::Dead => Err(dead()),
+        Stepped::TooEarly(wait) => Err(engine.too_early(caller.meter(), wait)),
+    }
+}
+
+/// What became of a second step.
+enum Stepped {
+    Done(User, bool),
+    Wrong,
+    Dead,
+    TooEarly(Duration),
 }

@@ -17,7 +17,7 @@ use keystead_domain::registration::{
     PendingCode, REGISTRATION_LIFETIME, Registration, Room, TypedCode, room,
 };
 use keystead_domain::user::{User, UserStatus};
-use keystead_domain::{Email, Secret};
+use keystead_domain::{Email, Owner, Secret, TokenDigest};
 use keystead_storage::jobs::{DueJob, JobKind};
 use keystead_storage::{
     StoreError, UniqueKey, audit, counters, jobs, outbox, registrations, sessions, users,
@@ -25,6 +25,7 @@ use keystead_storage::{
 
 use crate::audit::Refine as _;
 use crate::budgets::within;
+use crate::links::mint_link_onto;
 use crate::sessions::{Minted, NewSession};
 use crate::users::weak_password;
 use crate::{Caller, Code, Engine, Error, Result, address_changes};
@@ -53,10 +54,24 @@ pub struct PendingSignUp {
 /// one that had it: then the registration is stored all the same, its code goes to nobody, and the
 /// mail to the address says why.
 pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<PendingSignUp> {
+    sign_up_onto(engine, caller, typed, None)
+}
+
+/// The same. People of the platform are mailed a link beside the code, which leads on to `onward`.
+pub(crate) fn sign_up_onto(
+    engine: &Engine,
+    caller: &Caller,
+    typed: SignUp,
+    onward: Option<&str>,
+) -> Result<PendingSignUp> {
     let (owner, product) = (caller.directory()?, engine.product_of(caller)?);
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let SignUp { email, password, name } = typed;
-    engine.count_for(caller, Limit::SignUp, owner, &email)?;
+    let limit = match owner {
+        Owner::Platform => Limit::AccountSignUp,
+        Owner::Tenant(_) => Limit::SignUp,
+    };
+    engine.count_for(caller, limit, owner, &email)?;
     let known = [email.as_str(), email.key(), name.as_ref().map_or("", Name::as_str), product.as_str()];
     let password = Password::choose(password.expose(), engine.settings.password_policy, &known)
         .map_err(|weak| weak_password("password", weak))?;
@@ -65,7 +80,8 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
     let (now, env) = (engine.env.now(), &*engine.env);
     let id = UserId::mint(now, env);
     let (code, mac) = engine.codes.mint(CodePurpose::SignUp, id, env);
-    let confirm = engine.compose(&email, &Mail::ConfirmSignUp { product: product.clone(), code }, now);
+    let (confirm, link) = confirmation(engine, owner, product.clone(), code, onward);
+    let confirm = engine.compose(&email, &confirm, now);
     let taken = engine.compose(&email, &Mail::AddressTaken { product: product.clone() }, now);
     let kept = engine.compose(&email, &Mail::AddressKept { product }, now);
     let event = engine.event(caller, owner, AuditAction::SignUpReceived, now).on(id);
@@ -76,6 +92,7 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
         name,
         password,
         code: None,
+        link: None,
         created_at: now,
         expires_at: now + REGISTRATION_LIFETIME,
     };
@@ -94,6 +111,7 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
         }
         if within(&mut tenant, &[SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY], &email, now)? {
             registration.code = Some(PendingCode::sent(mac, now));
+            registration.link = link;
             let mail = match standing {
                 Standing::Free => &confirm,
                 Standing::Taken { .. } => &taken,
@@ -106,6 +124,24 @@ pub fn sign_up(engine: &Engine, caller: &Caller, typed: SignUp) -> Result<Pendin
     })?;
     engine.work.ring();
     Ok(PendingSignUp { user_id: id, email })
+}
+
+/// The mail that confirms a sign-up, and what is kept of the link in it. Only people of the platform, whose
+/// pages we have, get a link.
+pub(crate) fn confirmation(
+    engine: &Engine,
+    directory: Owner,
+    product: Name,
+    code: Secret<String>,
+    onward: Option<&str>,
+) -> (Mail, Option<TokenDigest>) {
+    match directory {
+        Owner::Tenant(_) => (Mail::ConfirmSignUp { product, code }, None),
+        Owner::Platform => {
+            let (link, digest) = mint_link_onto(engine, "verify", onward);
+            (Mail::VerifyAddress { product, code, link }, Some(digest))
+        }
+    }
 }
 
 /// Completes a sign-up: the user exists from now on, with the name and password of the
@@ -235,7 +271,7 @@ pub(crate) fn do_resend(engine: &Engine, job: DueJob) -> Result<()> {
         }
         let budgets = [SIGN_UP_CODES_HOURLY, MAILS_HOURLY, MAILS_DAILY];
         if within(&mut tenant, &budgets, &newest.email, now)?
-            && registrations::replace_code(&mut tenant, newest.id, &PendingCode::sent(mac, now))?
+            && registrations::replace_code(&mut tenant, newest.id, &PendingCode::sent(mac, now), None)?
         {
             outbox::insert(&mut tenant, &mail)?;
         }

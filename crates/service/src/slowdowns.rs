@@ -29,6 +29,7 @@ pub(crate) struct Try {
 }
 
 /// A try that will be counted in a transaction of the use case's own.
+#[derive(Clone)]
 pub(crate) struct NextTry {
     email: Email,
     slowdown: Option<Slowdown>,

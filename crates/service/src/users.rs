@@ -9,8 +9,8 @@ use keystead_domain::policy::Action;
 use keystead_domain::user::{LastOperator, User, UserStatus};
 use keystead_domain::{Email, Owner, Secret};
 use keystead_storage::{
-    StoreError, TenantTx, UniqueKey, address_changes, audit, former_addresses, registrations, reset_codes,
-    second_factors, sessions, users,
+    StoreError, TenantTx, UniqueKey, address_changes, address_proofs, audit, former_addresses, registrations,
+    reset_codes, reset_links, second_factors, sessions, users,
 };
 
 use crate::audit::Refine as _;
@@ -198,6 +198,8 @@ pub fn unlock(engine: &Engine, caller: &Caller, user: &User) -> Result<User> {
 fn end_access(tx: &mut TenantTx<'_>, user: UserId) -> std::result::Result<(), StoreError> {
     sessions::remove_all(tx, user)?;
     reset_codes::consume(tx, user)?;
+    reset_links::remove(tx, user)?;
+    address_proofs::remove(tx, user)?;
     address_changes::remove(tx, user)
 }
 

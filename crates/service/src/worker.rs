@@ -8,12 +8,15 @@ use std::time::Duration;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, address_changes, api_keys, apps, claim_links, counters, former_addresses, idempotency,
-    jobs, outbox, registrations, reset_codes, revocations, sessions, signing_keys, slowdowns as failures,
+    access_requests, address_changes, address_proofs, api_keys, apps, claim_links, counters,
+    former_addresses, idempotency, jobs, outbox, registrations, reset_codes, reset_links, revocations,
+    sessions, sign_in_challenges, signing_keys, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
-use crate::{Caller, Engine, Error, Result, audit_trail, leaks, passwords, people, sign_ups, slowdowns};
+use crate::{
+    Caller, Engine, Error, Result, audit_trail, leaks, passwords, people, sign_ups, slowdowns, verification,
+};
 
 /// How long the worker sleeps when nobody wakes it: what another process wrote waits no longer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -126,6 +129,8 @@ pub fn run_due(engine: &Engine, transport: &dyn Transport) -> Result<usize> {
         let (id, outcome) = match job.kind {
             jobs::JobKind::ResendSignUpCode => (job.id, sign_ups::do_resend(engine, job)),
             jobs::JobKind::MailResetCode => (job.id, passwords::do_mail_reset_code(engine, job)),
+            jobs::JobKind::MailAddressProof => (job.id, verification::do_mail(engine, job)),
+            jobs::JobKind::MailResetLink => (job.id, crate::reset_links::do_mail(engine, job)),
             jobs::JobKind::TellOfFailures => (job.id, slowdowns::do_tell(engine, job)),
         };
         match outcome {
@@ -150,6 +155,9 @@ fn sweep(engine: &Engine) -> Result<()> {
                 registrations::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 sessions::remove_ended(&mut tx, now, SWEEP_BATCH)?,
                 reset_codes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                reset_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                address_proofs::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                sign_in_challenges::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 counters::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 failures::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 access_requests::remove_expired(&mut tx, now, SWEEP_BATCH)?,

@@ -359,6 +359,18 @@ pub fn remove_all(tx: &mut TenantTx<'_>, user: UserId, kept: Option<SessionId>) 
     Ok(removed)
 }
 
+/// Revokes the keys that one of the directory's people made since this instant; returns how many.
+pub fn remove_since(tx: &mut TenantTx<'_>, user: UserId, since: Timestamp) -> Result<usize, StoreError> {
+    let directory = api_keys::directory.eq(tx.key());
+    let removed = on!(tx, |conn| diesel::delete(api_keys::table)
+        .filter(directory)
+        .filter(api_keys::user_id.eq(user.to_string()))
+        .filter(api_keys::created_at.ge(since.as_micros()))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(user));
+    Ok(removed)
+}
+
 /// Revokes a key that is pinned to the tenant; whether there was one.
 pub fn remove_pinned(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<bool, StoreError> {
     let tenant = api_keys::tenant_id.eq(Some(tx.key()));

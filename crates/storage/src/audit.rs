@@ -1,10 +1,13 @@
 //! The audit trail of one owner. There is no way to change it.
 
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use keystead_domain::Timestamp;
 use keystead_domain::audit::record::{EventRecord, StoredEvent};
 use keystead_domain::audit::seal::Mac;
 use keystead_domain::audit::{AuditAction, Event, Outcome};
+use keystead_domain::id::UserId;
 
 use crate::schema::{audit_events, audit_processes};
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -89,6 +92,41 @@ pub fn count(tx: &mut TenantTx<'_>, action: AuditAction, outcome: Outcome) -> Re
         .filter(audit_events::outcome.eq(outcome.as_str()))
         .count()
         .get_result(conn))?)
+}
+
+/// The sign-ins of one of the owner's users, those that failed too, the newest first.
+pub fn list_sign_ins(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (owner, user) = (audit_events::owner.eq(tx.key()), user.to_string());
+    let rows: Vec<EventRow> = on!(tx, |conn| EventRow::query()
+        .filter(owner)
+        .filter(is_sign_in())
+        .filter(audit_events::actor_id.eq(&user).or(audit_events::target.eq(&user)))
+        .order(audit_events::id.desc())
+        .offset(offset)
+        .limit(limit)
+        .load(conn))?;
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
+}
+
+/// How many sign-ins of one of the owner's users there are.
+pub fn count_sign_ins(tx: &mut TenantTx<'_>, user: UserId) -> Result<i64, StoreError> {
+    let (owner, user) = (audit_events::owner.eq(tx.key()), user.to_string());
+    Ok(on!(tx, |conn| audit_events::table
+        .filter(owner)
+        .filter(is_sign_in())
+        .filter(audit_events::actor_id.eq(&user).or(audit_events::target.eq(&user)))
+        .count()
+        .get_result(conn))?)
+}
+
+/// Written out, since neither database uses an index on some of the rows for a condition that is bound.
+fn is_sign_in() -> SqlLiteral<Bool> {
+    diesel::dsl::sql("audit_events.action = 'session.created'")
 }
 
 /// When the newest event of any owner took place.

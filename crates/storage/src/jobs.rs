@@ -19,17 +19,29 @@ pub enum JobKind {
     ResendSignUpCode,
     /// Mail a code to set a new password with, if the address has a user.
     MailResetCode,
+    /// Mail a code and a link that prove an address, if it has a user or a sign-up that needs to.
+    MailAddressProof,
+    /// Mail a link to set a new password with, if the address has a user.
+    MailResetLink,
     /// Tell the user of an address, if there is one, that sign-ins or codes failed.
     TellOfFailures,
 }
 
 impl JobKind {
-    const ALL: [Self; 3] = [Self::ResendSignUpCode, Self::MailResetCode, Self::TellOfFailures];
+    const ALL: [Self; 5] = [
+        Self::ResendSignUpCode,
+        Self::MailResetCode,
+        Self::MailAddressProof,
+        Self::MailResetLink,
+        Self::TellOfFailures,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::ResendSignUpCode => "resend_sign_up_code",
             Self::MailResetCode => "mail_reset_code",
+            Self::MailAddressProof => "mail_address_proof",
+            Self::MailResetLink => "mail_reset_link",
             Self::TellOfFailures => "tell_of_failures",
         }
     }
@@ -49,6 +61,8 @@ pub struct DueJob {
     pub kind: JobKind,
     /// For which address.
     pub email: Email,
+    /// Where the link in its mail leads on to, where that was asked for.
+    pub detail: Option<String>,
 }
 
 #[derive(HasQuery)]
@@ -58,6 +72,7 @@ struct JobRow {
     directory: String,
     kind: String,
     subject: String,
+    detail: Option<String>,
 }
 
 impl TryFrom<JobRow> for DueJob {
@@ -70,6 +85,7 @@ impl TryFrom<JobRow> for DueJob {
             directory: read.parse("directory", &row.directory)?,
             kind: JobKind::parse(&row.kind).ok_or_else(|| read.impossible("kind"))?,
             email: read.parse("subject", &row.subject)?,
+            detail: row.detail.clone(),
         })
     }
 }
@@ -82,6 +98,18 @@ pub fn insert(
     email: &Email,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    insert_with(tx, id, kind, email, None, now)
+}
+
+/// Adds a job that has to know something else.
+pub fn insert_with(
+    tx: &mut TenantTx<'_>,
+    id: JobId,
+    kind: JobKind,
+    email: &Email,
+    detail: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let values = (
         jobs::id.eq(id.to_string()),
         jobs::directory.eq(tx.key()),
@@ -90,6 +118,7 @@ pub fn insert(
         jobs::created_at.eq(now.as_micros()),
         jobs::attempts.eq(0),
         jobs::next_attempt_at.eq(now.as_micros()),
+        jobs::detail.eq(detail),
     );
     on!(tx, |conn| diesel::insert_into(jobs::table).values(values).execute(conn))?;
     Ok(())

@@ -106,46 +106,51 @@ pub fn claim_link(
 }
 
 /// A change of address that waits for its link while that is good, whose it is, and the tenant whose
-/// user that is.
+/// user that is, where it is one's.
 pub fn address_change(
     tx: &mut Tx<'_>,
     digest: &TokenDigest,
     now: Timestamp,
-) -> Result<Option<(AddressChange, User, Tenant)>, StoreError> {
-    let row: Option<(AddressChangeRow, UserRow, TenantRow)> =
+) -> Result<Option<(AddressChange, User, Option<Tenant>)>, StoreError> {
+    let row: Option<(AddressChangeRow, UserRow, Option<TenantRow>)> =
         on!(tx, |conn| address_changes::table
             .inner_join(users::table.on(
                 users::directory.eq(address_changes::directory).and(users::id.eq(address_changes::user_id))
             ))
-            .inner_join(tenants::table.on(tenants::id.eq(address_changes::directory)))
+            .left_join(tenants::table.on(tenants::id.eq(address_changes::directory)))
             .filter(address_changes::digest.eq(digest.as_bytes().as_slice()))
             .filter(address_changes::expires_at.gt(now.as_micros()))
-            .select((AddressChangeRow::as_select(), UserRow::as_select(), TenantRow::as_select()))
+            .select((AddressChangeRow::as_select(), UserRow::as_select(), Option::<TenantRow>::as_select()))
             .get_result(conn)
             .optional())?;
-    row.map(|(change, user, tenant)| Ok((change.try_into()?, user.try_into()?, tenant.try_into()?)))
-        .transpose()
+    row.map(|(change, user, tenant)| {
+        Ok((change.try_into()?, user.try_into()?, tenant.map(Tenant::try_from).transpose()?))
+    })
+    .transpose()
 }
 
 /// An address that a user had while the link to go back to it is good, whose it is, and the tenant
-/// whose user that is.
+/// whose user that is, where it is one's.
 pub fn former_address(
     tx: &mut Tx<'_>,
     digest: &TokenDigest,
     now: Timestamp,
-) -> Result<Option<(FormerAddress, User, Tenant)>, StoreError> {
-    let row: Option<(FormerAddressRow, UserRow, TenantRow)> = on!(tx, |conn| former_addresses::table
-        .inner_join(users::table.on(
-            users::directory.eq(former_addresses::directory).and(users::id.eq(former_addresses::user_id))
-        ))
-        .inner_join(tenants::table.on(tenants::id.eq(former_addresses::directory)))
-        .filter(former_addresses::digest.eq(digest.as_bytes().as_slice()))
-        .filter(former_addresses::expires_at.gt(now.as_micros()))
-        .select((FormerAddressRow::as_select(), UserRow::as_select(), TenantRow::as_select()))
-        .get_result(conn)
-        .optional())?;
-    row.map(|(former, user, tenant)| Ok((former.try_into()?, user.try_into()?, tenant.try_into()?)))
-        .transpose()
+) -> Result<Option<(FormerAddress, User, Option<Tenant>)>, StoreError> {
+    let row: Option<(FormerAddressRow, UserRow, Option<TenantRow>)> =
+        on!(tx, |conn| former_addresses::table
+            .inner_join(users::table.on(
+                users::directory.eq(former_addresses::directory).and(users::id.eq(former_addresses::user_id))
+            ))
+            .left_join(tenants::table.on(tenants::id.eq(former_addresses::directory)))
+            .filter(former_addresses::digest.eq(digest.as_bytes().as_slice()))
+            .filter(former_addresses::expires_at.gt(now.as_micros()))
+            .select((FormerAddressRow::as_select(), UserRow::as_select(), Option::<TenantRow>::as_select()))
+            .get_result(conn)
+            .optional())?;
+    row.map(|(former, user, tenant)| {
+        Ok((former.try_into()?, user.try_into()?, tenant.map(Tenant::try_from).transpose()?))
+    })
+    .transpose()
 }
 
 /// A person of the platform, as it is now.

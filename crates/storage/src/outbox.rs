@@ -13,6 +13,7 @@ use crate::schema::outbox;
 use crate::{PlatformTx, StoreError, TenantTx};
 
 /// A mail to be sent.
+#[derive(Clone)]
 pub struct NewMail {
     /// Its id.
     pub id: MailId,

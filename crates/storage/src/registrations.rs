@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use keystead_domain::id::UserId;
 use keystead_domain::registration::{CodeMac, PendingCode, Registration};
 use keystead_domain::user::PasswordHash;
-use keystead_domain::{Email, Timestamp};
+use keystead_domain::{Email, Timestamp, TokenDigest};
 
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
@@ -25,6 +25,7 @@ struct RegistrationRow {
     code_tries_left: Option<i32>,
     created_at: i64,
     expires_at: i64,
+    link_digest: Option<Vec<u8>>,
 }
 
 impl TryFrom<RegistrationRow> for Registration {
@@ -48,6 +49,12 @@ impl TryFrom<RegistrationRow> for Registration {
             name: read.parse_some("name", row.name.as_deref())?,
             password: PasswordHash::new(row.password_hash),
             code,
+            link: row
+                .link_digest
+                .map(|digest| {
+                    Ok::<_, StoreError>(TokenDigest::from_bytes(read.bytes("link_digest", &digest)?))
+                })
+                .transpose()?,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),
         })
@@ -69,6 +76,7 @@ pub fn insert(tx: &mut TenantTx<'_>, registration: &Registration) -> Result<(), 
         code_tries_left: code.map(|code| i32::from(code.tries_left)),
         created_at: registration.created_at.as_micros(),
         expires_at: registration.expires_at.as_micros(),
+        link_digest: registration.link.map(|digest| digest.as_bytes().to_vec()),
     };
     on!(tx, |conn| diesel::insert_into(registrations::table).values(&row).keep_prepared().execute(conn))?;
     Ok(())
@@ -112,14 +120,37 @@ pub fn take_try(
     rows.into_iter().map(Registration::try_from).collect()
 }
 
-/// Puts a new code in place of the registration's old one; whether the registration still waits.
-pub fn replace_code(tx: &mut TenantTx<'_>, id: UserId, code: &PendingCode) -> Result<bool, StoreError> {
+/// The directory's registration with this link while it waits.
+pub fn find_by_link(
+    tx: &mut TenantTx<'_>,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Result<Option<Registration>, StoreError> {
+    let directory = registrations::directory.eq(tx.key());
+    let row: Option<RegistrationRow> = on!(tx, |conn| RegistrationRow::query()
+        .filter(directory)
+        .filter(registrations::link_digest.eq(digest.as_bytes().to_vec()))
+        .filter(registrations::expires_at.gt(now.as_micros()))
+        .get_result(conn)
+        .optional())?;
+    row.map(Registration::try_from).transpose()
+}
+
+/// Puts a new code, and a new link where there is one, in place of the registration's old ones; whether the
+/// registration still waits.
+pub fn replace_code(
+    tx: &mut TenantTx<'_>,
+    id: UserId,
+    code: &PendingCode,
+    link: Option<&TokenDigest>,
+) -> Result<bool, StoreError> {
     let key = (tx.key(), id.to_string());
     let changed = on!(tx, |conn| diesel::update(registrations::table.find(key))
         .set((
             registrations::code_mac.eq(code.mac.as_bytes().to_vec()),
             registrations::code_expires_at.eq(code.expires_at.as_micros()),
             registrations::code_tries_left.eq(i32::from(code.tries_left)),
+            registrations::link_digest.eq(link.map(|digest| digest.as_bytes().to_vec())),
         ))
         .keep_prepared()
         .execute(conn))?;
@@ -157,7 +188,7 @@ pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Re
     Ok(keys.len())
 }
 
-/// Takes its code from every registration of every directory; returns how many had one. The
+/// Takes its code and its link from every registration of every directory; returns how many had one. The
 /// registrations wait on, and can be sent a new one.
 pub fn forget_codes(tx: &mut PlatformTx<'_>) -> Result<usize, StoreError> {
     Ok(on!(tx, |conn| diesel::update(registrations::table)
@@ -166,6 +197,7 @@ pub fn forget_codes(tx: &mut PlatformTx<'_>) -> Result<usize, StoreError> {
             registrations::code_mac.eq(None::<Vec<u8>>),
             registrations::code_expires_at.eq(None::<i64>),
             registrations::code_tries_left.eq(None::<i32>),
+            registrations::link_digest.eq(None::<Vec<u8>>),
         ))
         .keep_prepared()
         .execute(conn))?)

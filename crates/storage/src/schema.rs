@@ -80,6 +80,7 @@ table! {
         code_tries_left -> Nullable<Integer>,
         created_at -> BigInt,
         expires_at -> BigInt,
+        link_digest -> Nullable<Binary>,
     }
 }
 
@@ -95,6 +96,40 @@ table! {
         ip -> Nullable<Text>,
         user_agent -> Nullable<Text>,
         active_tenant -> Nullable<Text>,
+        transient -> Bool,
+    }
+}
+
+table! {
+    sign_in_challenges (directory, digest) {
+        directory -> Text,
+        digest -> Binary,
+        user_id -> Text,
+        transient -> Bool,
+        tries_left -> Integer,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    address_proofs (directory, user_id) {
+        directory -> Text,
+        user_id -> Text,
+        email -> Text,
+        mac -> Binary,
+        code_expires_at -> BigInt,
+        tries_left -> Integer,
+        digest -> Binary,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    reset_links (directory, user_id) {
+        directory -> Text,
+        user_id -> Text,
+        digest -> Binary,
+        expires_at -> BigInt,
     }
 }
 
@@ -233,6 +268,7 @@ table! {
         created_at -> BigInt,
         attempts -> Integer,
         next_attempt_at -> BigInt,
+        detail -> Nullable<Text>,
     }
 }
 
@@ -301,6 +337,7 @@ table! {
         secret -> Nullable<Binary>,
         last_step -> Nullable<BigInt>,
         pending_secret -> Nullable<Binary>,
+        enrolled_in -> Nullable<Text>,
     }
 }
 
@@ -325,6 +362,7 @@ table! {
         directory -> Text,
         user_id -> Text,
         mac -> Binary,
+        pending -> Bool,
     }
 }
 

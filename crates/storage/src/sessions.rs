@@ -12,7 +12,7 @@ use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{sessions, totp, users};
 use crate::users::UserRow;
-use crate::{PlatformTx, StoreError, TenantTx};
+use crate::{PlatformTx, StoreError, TenantTx, sign_in_challenges};
 
 #[derive(HasQuery)]
 #[diesel(table_name = sessions)]
@@ -26,6 +26,7 @@ pub(crate) struct SessionRow {
     ip: Option<String>,
     user_agent: Option<String>,
     active_tenant: Option<String>,
+    transient: bool,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -43,6 +44,7 @@ impl TryFrom<SessionRow> for Session {
             ip: read.parse_some("ip", row.ip.as_deref())?,
             user_agent: row.user_agent.as_deref().and_then(UserAgent::new),
             active_tenant: read.parse_some("active_tenant", row.active_tenant.as_deref())?,
+            transient: row.transient,
         })
     }
 }
@@ -60,6 +62,7 @@ pub fn insert(tx: &mut TenantTx<'_>, session: &Session, digest: &TokenDigest) ->
         sessions::ip.eq(session.ip.map(|ip| ip.to_string())),
         sessions::user_agent.eq(session.user_agent.as_ref().map(|agent| agent.as_str().to_owned())),
         sessions::active_tenant.eq(session.active_tenant.map(|tenant| tenant.to_string())),
+        sessions::transient.eq(session.transient),
     );
     on!(tx, |conn| diesel::insert_into(sessions::table).values(values).execute(conn))?;
     Ok(())
@@ -113,8 +116,10 @@ pub fn list(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<Session>, StoreEr
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// Ends all sessions of `user` but one; returns how many.
+/// Ends all sessions of `user` but one, and its sign-ins that wait for a second factor; returns how many
+/// sessions.
 pub fn remove_others(tx: &mut TenantTx<'_>, user: UserId, kept: SessionId) -> Result<usize, StoreError> {
+    sign_in_challenges::remove_all(tx, user)?;
     let directory = sessions::directory.eq(tx.key());
     tx.revoke(Revocation::User(user));
     Ok(on!(tx, |conn| diesel::delete(sessions::table)
@@ -144,8 +149,26 @@ pub fn remove(tx: &mut TenantTx<'_>, user: UserId, id: SessionId) -> Result<bool
     Ok(removed == 1)
 }
 
-/// Ends all sessions of `user`; returns how many.
+/// Puts a new token in place of the session's old one, which is no good from then on; whether the session is
+/// still there.
+pub fn replace_token(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    id: SessionId,
+    digest: &TokenDigest,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let changed = on!(tx, |conn| diesel::update(sessions::table.find(key))
+        .filter(sessions::user_id.eq(user.to_string()))
+        .set(sessions::digest.eq(digest.as_bytes().to_vec()))
+        .execute(conn))?;
+    tx.revoke(Revocation::Session(id));
+    Ok(changed == 1)
+}
+
+/// Ends all sessions of `user`, and its sign-ins that wait for a second factor; returns how many sessions.
 pub fn remove_all(tx: &mut TenantTx<'_>, user: UserId) -> Result<usize, StoreError> {
+    sign_in_challenges::remove_all(tx, user)?;
     let directory = sessions::directory.eq(tx.key());
     tx.revoke(Revocation::User(user));
     Ok(on!(tx, |conn| diesel::delete(sessions::table)

@@ -9,8 +9,8 @@ use keystead_domain::tenant::{Demands, PlanName, Tenant, TenantStatus};
 
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
-use crate::schema::tenants;
-use crate::{PlatformTx, StoreError};
+use crate::schema::{apps, counters, jobs, outbox, registrations, slowdowns, tenants, users};
+use crate::{PlatformTx, StoreError, TenantTx};
 
 #[derive(HasQuery, Insertable)]
 #[diesel(table_name = tenants)]
@@ -109,4 +109,21 @@ pub fn set_status(tx: &mut PlatformTx<'_>, id: TenantId, status: TenantStatus) -
 pub fn list(tx: &mut PlatformTx<'_>) -> Result<Vec<Tenant>, StoreError> {
     let rows: Vec<TenantRow> = on!(tx, |conn| TenantRow::query().order(tenants::id).load(conn))?;
     rows.into_iter().map(Tenant::try_from).collect()
+}
+
+/// Removes the tenant with all that is its own: members, projects and keys, apps, its directory and what is
+/// counted and waits for that. Its audit trail stays.
+pub fn remove(tx: &mut TenantTx<'_>, id: TenantId) -> Result<(), StoreError> {
+    let key = tx.key();
+    on!(tx, |conn| diesel::delete(users::table.filter(users::directory.eq(&key))).execute(conn))?;
+    on!(tx, |conn| diesel::delete(registrations::table.filter(registrations::directory.eq(&key)))
+        .execute(conn))?;
+    on!(tx, |conn| diesel::delete(counters::table.filter(counters::directory.eq(&key))).execute(conn))?;
+    on!(tx, |conn| diesel::delete(slowdowns::table.filter(slowdowns::directory.eq(&key))).execute(conn))?;
+    on!(tx, |conn| diesel::delete(outbox::table.filter(outbox::directory.eq(&key))).execute(conn))?;
+    on!(tx, |conn| diesel::delete(jobs::table.filter(jobs::directory.eq(&key))).execute(conn))?;
+    on!(tx, |conn| diesel::delete(apps::table.filter(apps::owner.eq(&key))).execute(conn))?;
+    on!(tx, |conn| diesel::delete(tenants::table.find(&key)).execute(conn))?;
+    tx.revoke(Revocation::Tenant(id));
+    Ok(())
 }

@@ -160,6 +160,38 @@ pub fn reset_password(
     Ok(changed == 1)
 }
 
+/// Remembers when a user signed in.
+pub fn note_sign_in(tx: &mut TenantTx<'_>, user: UserId, now: Timestamp) -> Result<(), StoreError> {
+    let key = (tx.key(), user.to_string());
+    on!(tx, |conn| diesel::update(users::table.find(key))
+        .set(users::last_login_at.eq(Some(now.as_micros())))
+        .execute(conn))?;
+    // Profiles show it.
+    tx.revoke(Revocation::User(user));
+    Ok(())
+}
+
+/// Remembers that an address was proven to be the user's, if it still has it and is not locked; whether
+/// that was so.
+pub fn set_verified(
+    tx: &mut TenantTx<'_>,
+    user: UserId,
+    email: &Email,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), user.to_string());
+    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
+        .filter(users::email_key.eq(email.key()))
+        .filter(users::status.eq(UserStatus::Active.as_str()))
+        .set((
+            users::email_verified_at.eq(Some(now.as_micros())),
+            users::updated_at.eq(Some(now.as_micros()))
+        ))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(user));
+    Ok(changed == 1)
+}
+
 /// Locks or unlocks a user; whether that changed it.
 pub fn set_status(tx: &mut TenantTx<'_>, user: UserId, status: UserStatus) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());

@@ -20,7 +20,7 @@ use keystead_domain::slowdown::Slowdown;
 use keystead_domain::tenant::Tenant;
 use keystead_domain::user::{AddressRule, User};
 use keystead_domain::{Email, Env as _, Owner, Secret};
-use keystead_service::accounts::{self, NewAccount};
+use keystead_service::accounts::{self, NewAccount, SignedUp};
 use keystead_service::apps::{self, NewApp};
 use keystead_service::outbox::{OutgoingMail, SendError, Transport};
 use keystead_service::people::{self, Presented};
@@ -88,10 +88,12 @@ impl Keystead {
             email: parse(&email),
             password: Secret::new(TestPerson::PASSWORD.to_owned()),
             name: parse(name),
+            onward: None,
         };
         let visitor = Caller::visitor(Arrival::default());
-        let (user, session) = accounts::sign_up(&self.engine, &visitor, typed)
+        let signed_up = accounts::sign_up(&self.engine, &visitor, typed)
             .unwrap_or_else(|error| panic!("{email}: {error}"));
+        let SignedUp::Done(user, session) = signed_up else { panic!("{email} is not signed in") };
         let presented = Presented::Session(session.token.clone());
         let verified = people::verify(&self.engine, &presented, &Arrival::default())
             .unwrap_or_else(|error| panic!("{email}: {error}"));
@@ -292,6 +294,9 @@ pub fn rate_limits() -> RateLimits {
             failed_client: parse("10/1m"),
             sign_in: parse("10/1m"),
             sign_up: parse("10/1m"),
+            account_sign_in: parse("5/1m"),
+            account_sign_up: parse("3/1m"),
+            account_two_factor: parse("5/1m"),
             code: parse("10/1m"),
             resend: parse("10/1m"),
             leak_report: parse("10/1m"),
@@ -313,6 +318,9 @@ pub fn only_slowdown() -> RateLimits {
         failed_client: plenty,
         sign_in: plenty,
         sign_up: plenty,
+        account_sign_in: plenty,
+        account_sign_up: plenty,
+        account_two_factor: plenty,
         code: plenty,
         resend: plenty,
         leak_report: plenty,

@@ -4,7 +4,7 @@
 
 use std::env;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Turns "no such program here" from a skip into a failure.
@@ -24,13 +24,29 @@ pub fn find<const N: usize>(test: &str, names: [&str; N]) -> Option<[PathBuf; N]
     if missing.is_empty() {
         return Some(found.map(Result::unwrap_or_default));
     }
-    let missing = missing.join(", ");
+    skip(test, &missing.join(", "));
+    None
+}
+
+/// Whether this file is there, which whoever installs what a test needs has put there. Where it is missing the
+/// test is reported as skipped.
+///
+/// # Panics
+/// When it is required and not there.
+pub fn installed(test: &str, file: &Path) -> bool {
+    let is_there = file.is_file();
+    if !is_there {
+        skip(test, &file.display().to_string());
+    }
+    is_there
+}
+
+fn skip(test: &str, missing: &str) {
     if env::var_os(REQUIRE).is_some_and(|value| !value.is_empty()) {
         panic!("{REQUIRE} is set, but there is no {missing}");
     }
     // A closed stderr is no reason for a test to fail.
     let _ = io::stderr().write_all(format!("test … skipped: {test} (missing: {missing})\n").as_bytes());
-    None
 }
 
 /// A `python3` that has this module: the one on `PATH`, else the machine's own. Where there is none the test is
@@ -46,12 +62,7 @@ pub fn python_with(test: &str, module: &str) -> Option<PathBuf> {
     };
     let found = ["python3", "/usr/bin/python3"].into_iter().find(has_module).map(PathBuf::from);
     if found.is_none() {
-        if env::var_os(REQUIRE).is_some_and(|value| !value.is_empty()) {
-            panic!("{REQUIRE} is set, but there is no python3 with the module {module}");
-        }
-        let line = format!("test … skipped: {test} (missing: a python3 with the module {module})\n");
-        // A closed stderr is no reason for a test to fail.
-        let _ = io::stderr().write_all(line.as_bytes());
+        skip(test, &format!("python3 with the module {module}"));
     }
     found
 }

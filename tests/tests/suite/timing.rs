@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use keystead_domain::password::Password;
 use keystead_domain::registration::TypedCode;
+use keystead_domain::user::AddressRule;
 use keystead_domain::{Email, Secret};
+use keystead_service::accounts::{self, NewAccount};
 use keystead_service::profile::{self, ProfileChange};
 use keystead_service::sessions::{self, SignedIn};
 use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
 use keystead_service::sign_ups::{self, SignUp};
-use keystead_service::{Caller, Reauthentication, passwords};
+use keystead_service::{Arrival, Caller, Reauthentication, passwords, reset_links, verification};
 use keystead_testkit::{Keystead, both_backends, only_slowdown};
 
 const PAIRS: usize = 150;
@@ -148,7 +150,67 @@ fn compare(keystead: &Keystead) {
     }
 }
 
+/// A person who proved its address.
+fn have_person(keystead: &Keystead, visitor: &Caller, address: &str) {
+    let (engine, email) = (&keystead.engine, address.parse::<Email>().unwrap());
+    let password = Secret::new(PASSWORD.to_owned());
+    let new = NewAccount { email: email.clone(), password, name: "Somebody".parse().unwrap(), onward: None };
+    accounts::sign_up(engine, visitor, new).unwrap();
+    let code = TypedCode::parse(&keystead.code_for(address));
+    verification::by_code(engine, visitor, email, code, None).unwrap();
+}
+
+/// Every operation of strangers on addresses of people and on others.
+fn compare_people(keystead: &Keystead) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (engine, visitor) = (&keystead.engine, Caller::visitor(Arrival::default()));
+    let known = |n: usize| format!("known{n}@example.com");
+    let unknown = |n: usize| format!("unknown{n}@example.com");
+    let made = Cell::new(0);
+    let prepare = |pairs: Range<usize>| {
+        for n in made.get()..pairs.end {
+            have_person(keystead, &visitor, &known(n));
+        }
+        made.set(made.get().max(pairs.end));
+    };
+    let sign_in = |email: String| {
+        let password = Password::attempt("a wrong password").unwrap();
+        let refused = sign_ins::of_person(engine, &visitor, email.parse().unwrap(), password, false);
+        assert!(refused.is_err());
+    };
+    let prove = |email: String| {
+        verification::request(engine, &visitor, email.parse().unwrap(), None).unwrap();
+    };
+    let verify = |email: String| {
+        let code = TypedCode::parse("000000");
+        assert!(verification::by_code(engine, &visitor, email.parse().unwrap(), code, None).is_err());
+    };
+    let reset = |email: String| reset_links::request(engine, &visitor, email.parse().unwrap(), None).unwrap();
+    let sign_up = |email: String| {
+        let password = Secret::new("another passphrase".to_owned());
+        let name = "Somebody".parse().unwrap();
+        let new = NewAccount { email: email.parse().unwrap(), password, name, onward: None };
+        accounts::sign_up(engine, &visitor, new).unwrap();
+    };
+    let operations: [(&str, &dyn Fn(String)); 5] = [
+        ("sign-in", &sign_in),
+        ("asking for proof", &prove),
+        ("code", &verify),
+        ("asking for a reset", &reset),
+        ("sign-up", &sign_up),
+    ];
+    for (name, operation) in operations {
+        alike(prepare, |n| operation(known(n)), |n| operation(unknown(n)))
+            .unwrap_or_else(|times| panic!("{name}: {times}"));
+    }
+}
+
 both_backends! {
+    fn people_take_the_same_time_where_their_addresses_come_first(database: TestDatabase) {
+        let strict = Keystead::with(&database, |settings| settings.people_addresses = AddressRule::Verified);
+        compare_people(&strict);
+    }
+
     fn known_and_unknown_addresses_take_the_same_time(database: TestDatabase) {
         compare(&Keystead::on(&database));
     }

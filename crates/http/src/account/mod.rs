@@ -4,11 +4,21 @@
 mod api_keys;
 mod call;
 pub(crate) mod cookie;
+mod cors;
+mod history;
+mod identity;
+mod passwords;
 mod profile;
 pub(crate) mod projects;
 mod sessions;
+mod sign_ins;
 mod sign_ups;
+pub(crate) mod targets;
+mod two_factor;
+mod verification;
 pub(crate) mod views;
+
+pub(crate) use call::try_session;
 
 use actix_web::ResponseError as _;
 use actix_web::body::{BoxBody, MessageBody};
@@ -26,11 +36,23 @@ use crate::{limits, origin};
 pub(crate) const LIMIT: usize = 10 * 1024 * 1024;
 
 fn auth() -> Vec<Endpoint> {
-    [sign_ups::endpoints(), sessions::endpoints(), api_keys::endpoints()].into_iter().flatten().collect()
+    [
+        sign_ups::endpoints(),
+        sign_ins::endpoints(),
+        two_factor::endpoints(),
+        verification::endpoints(),
+        passwords::endpoints(),
+        identity::endpoints(),
+        sessions::endpoints(),
+        api_keys::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn user() -> Vec<Endpoint> {
-    [profile::endpoints()].into_iter().flatten().collect()
+    [profile::endpoints(), history::endpoints()].into_iter().flatten().collect()
 }
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -43,6 +65,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             web::scope(prefix)
                 .wrap(from_fn(from_our_pages))
                 .wrap(from_fn(limits::envelopes))
+                .wrap(from_fn(cors::trusted))
                 // Answers hold credentials and personal data.
                 .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
                 .configure(|cfg| mount(cfg, prefix, endpoints, Envelope::method_not_allowed))

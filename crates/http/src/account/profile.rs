@@ -1,6 +1,7 @@
 //! `/api/user/me`: the person that calls.
 
 use actix_web::HttpResponse;
+use actix_web::http::header::SET_COOKIE;
 use actix_web::web;
 use keystead_domain::Owner;
 use keystead_domain::name::Name;
@@ -9,7 +10,9 @@ use keystead_service::{Error, accounts};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::call::PersonCall;
+use super::call::{PersonCall, SessionCall};
+use super::cookie;
+use super::two_factor::PasswordBody;
 use super::views::{Answer, UserView};
 use crate::body::{Fields, JsonBody};
 use crate::error::Envelope;
@@ -77,6 +80,44 @@ async fn change(call: PersonCall<ProfileBody>) -> Result<HttpResponse, Envelope>
     Ok(Answer::ok("User updated successfully", UserView::from(&person)).response())
 }
 
+/// That the account is gone, in an envelope.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: `Answer` is what is rendered")]
+struct AccountEndedAnswer {
+    success: bool,
+    status: u16,
+    code: String,
+    message: String,
+    #[schema(nullable, required)]
+    data: Option<String>,
+}
+
+#[utoipa::path(
+    delete,
+    path = "/api/user/me",
+    tag = "Profile",
+    summary = "End one's account",
+    description = "With it end the organizations that have no other member.",
+    request_body = PasswordBody,
+    responses(
+        (status = 200, description = "It is gone, and the cookie is cleared", body = AccountEndedAnswer),
+        (status = 409, description = "One is the last owner of an organization with other members", body = crate::error::EnvelopeBody)
+    ),
+    security(("cookie" = []))
+)]
+async fn end(call: SessionCall<PasswordBody>) -> Result<HttpResponse, Envelope> {
+    let SessionCall { caller, signed_in, body, engine } = call;
+    let ended = run(&engine, move |engine| accounts::end(engine, &caller, &signed_in, body));
+    ended.await.map_err(Envelope::of_password)?;
+    let mut response = Answer::ok("User deleted successfully", None::<String>).response();
+    response.headers_mut().append(SET_COOKIE, cookie::clear(&engine)?);
+    Ok(response)
+}
+
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    vec![endpoint::<__path_me>(web::to(me)), endpoint::<__path_change>(web::to(change))]
+    vec![
+        endpoint::<__path_me>(web::to(me)),
+        endpoint::<__path_change>(web::to(change)),
+        endpoint::<__path_end>(web::to(end)),
+    ]
 }

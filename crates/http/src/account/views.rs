@@ -36,6 +36,16 @@ impl<T: Serialize> Answer<T> {
     }
 }
 
+/// That something was done, as `/api/auth` says so.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Done {
+    status: bool,
+}
+
+impl Done {
+    pub(crate) const YES: Self = Self { status: true };
+}
+
 /// A user as `/api/auth` shows it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

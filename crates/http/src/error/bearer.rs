@@ -91,6 +91,8 @@ const fn told(code: Code) -> &'static str {
         | Code::InvalidClient
         | Code::UnauthorizedClient
         | Code::InvalidSignature
+        | Code::UserNotActive
+        | Code::InvalidChallenge
         | Code::InvalidApiKey => "unauthenticated",
         Code::PlanLacks => "forbidden_plan",
         Code::InsufficientScope
@@ -101,7 +103,8 @@ const fn told(code: Code) -> &'static str {
         | Code::RoleTooLow
         | Code::NoScopesLeft
         | Code::SecondFactorRequired
-        | Code::SessionRequired => "forbidden_scope",
+        | Code::SessionRequired
+        | Code::SessionNotFresh => "forbidden_scope",
         Code::TenantNotNamed => "bad_request",
         Code::NotFound | Code::KeyNotFound | Code::InvalidLink => "not_found",
         Code::Conflict | Code::AccountExists => "conflict",

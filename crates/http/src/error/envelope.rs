@@ -21,6 +21,16 @@ pub(crate) enum Envelope {
     NoToken,
     /// The request was sent by the page of another origin.
     ForeignOrigin,
+    /// Where the caller is to be sent on to is neither a path of ours nor at a trusted origin.
+    ForeignTarget {
+        code: &'static str,
+    },
+    /// A refusal that this endpoint has its own words for.
+    Told {
+        status: StatusCode,
+        code: &'static str,
+        error: Box<Error>,
+    },
 }
 
 /// The envelope of a refusal.
@@ -81,6 +91,21 @@ impl From<Rejection> for Envelope {
     }
 }
 
+/// A field as this surface names it: use cases that have several surfaces have its name in snake case.
+fn named(field: &str) -> String {
+    if field == "totp_code" {
+        return "code".to_owned();
+    }
+    let mut words = field.split('_');
+    let mut name = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.extend(letters);
+    }
+    name
+}
+
 /// The status and the code of a service's error.
 const fn told(code: Code) -> (StatusCode, &'static str) {
     match code {
@@ -96,6 +121,8 @@ const fn told(code: Code) -> (StatusCode, &'static str) {
         | Code::InvalidSignature => (StatusCode::UNAUTHORIZED, "INVALID_OR_EXPIRED_TOKEN"),
         Code::InvalidApiKey => (StatusCode::UNAUTHORIZED, "INVALID_API_KEY"),
         Code::InvalidCredentials => (StatusCode::UNAUTHORIZED, "INVALID_EMAIL_OR_PASSWORD"),
+        Code::UserNotActive => (StatusCode::UNAUTHORIZED, "USER_NOT_ACTIVE"),
+        Code::InvalidChallenge => (StatusCode::UNAUTHORIZED, "INVALID_TWO_FACTOR_COOKIE"),
         Code::EmailNotVerified => (StatusCode::FORBIDDEN, "EMAIL_NOT_VERIFIED"),
         Code::InsufficientScope => (StatusCode::FORBIDDEN, "API_KEY_MISSING_SCOPES"),
         Code::NoScopesLeft => (StatusCode::FORBIDDEN, "NO_SCOPES_AVAILABLE"),
@@ -105,6 +132,7 @@ const fn told(code: Code) -> (StatusCode, &'static str) {
         Code::AppNotAllowed | Code::NotAMember | Code::SessionRequired => {
             (StatusCode::FORBIDDEN, "FORBIDDEN")
         }
+        Code::SessionNotFresh => (StatusCode::FORBIDDEN, "SESSION_NOT_FRESH"),
         Code::PlanLacks => (StatusCode::PAYMENT_REQUIRED, "PLAN_REQUIRED"),
         Code::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
         Code::KeyNotFound => (StatusCode::NOT_FOUND, "KEY_NOT_FOUND"),
@@ -117,6 +145,29 @@ const fn told(code: Code) -> (StatusCode, &'static str) {
 }
 
 impl Envelope {
+    /// The error of something that asks for the current password: that it is wrong does not mean that nobody is
+    /// signed in.
+    pub(crate) fn of_password(error: Error) -> Self {
+        match error.code() {
+            Code::InvalidCredentials => Self::Told {
+                status: StatusCode::BAD_REQUEST,
+                code: "INVALID_PASSWORD",
+                error: Box::new(error),
+            },
+            _ => error.into(),
+        }
+    }
+
+    /// The error of something that takes a code of the second factor instead of a password.
+    pub(crate) fn of_factor(error: Error) -> Self {
+        match error.code() {
+            Code::InvalidCode => {
+                Self::Told { status: StatusCode::UNAUTHORIZED, code: "INVALID_CODE", error: Box::new(error) }
+            }
+            _ => error.into(),
+        }
+    }
+
     fn told(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Service(error) => match (error.code(), error.fields()) {
@@ -141,6 +192,8 @@ impl Envelope {
             },
             Self::NoToken => (StatusCode::UNAUTHORIZED, "NO_TOKEN_PROVIDED"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            Self::ForeignTarget { code } => (StatusCode::FORBIDDEN, code),
+            Self::Told { status, code, .. } => (*status, code),
         }
     }
 
@@ -152,6 +205,10 @@ impl Envelope {
     fn message(&self) -> std::borrow::Cow<'_, str> {
         match self {
             Self::Service(error) => error.public().into(),
+            Self::Told { error, .. } => error.public().into(),
+            Self::ForeignTarget { .. } => {
+                "A callback URL is a path here, or an address at one of the trusted origins.".into()
+            }
             Self::Request(Fault::NoCredential) => "This needs a session or an API key.".into(),
             Self::Request(fault) => fault.message(),
             Self::NoToken => "The header Authorization holds no bearer token.".into(),
@@ -162,7 +219,11 @@ impl Envelope {
     }
 
     fn meta(&self) -> Option<EnvelopeMeta> {
-        let field = |(field, _, error)| EnvelopeField { field, error, location: "body" };
+        let field = |(field, _, error): (String, _, _)| EnvelopeField {
+            field: named(&field),
+            error,
+            location: "body",
+        };
         let (errors, required) = match self {
             Self::Service(error) => {
                 let errors: Vec<_> = super::fields(error.fields()).map(field).collect();
@@ -175,7 +236,11 @@ impl Envelope {
             Self::Request(Fault::WrongType { member, message }) => {
                 (Some(vec![field(super::wrong_type(member, message))]), None)
             }
-            Self::Request(_) | Self::NoToken | Self::ForeignOrigin => (None, None),
+            Self::Request(_)
+            | Self::NoToken
+            | Self::ForeignOrigin
+            | Self::ForeignTarget { .. }
+            | Self::Told { .. } => (None, None),
         };
         (errors.is_some() || required.is_some()).then_some(EnvelopeMeta { errors, required })
     }

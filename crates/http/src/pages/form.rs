@@ -30,6 +30,11 @@ impl Visitor {
         Self { engine, pre_session }
     }
 
+    /// The deployment's engine.
+    pub(crate) const fn engine(&self) -> &Data<Engine> {
+        &self.engine
+    }
+
     /// What every form of this browser has in it.
     pub(crate) fn token_field(&self) -> Markup {
         html! { input type="hidden" name=(TOKEN) value=(self.pre_session.form_token); }

@@ -6,7 +6,10 @@ mod addresses;
 mod claims;
 pub(crate) mod form;
 mod layout;
+mod resets;
+mod verification;
 
+use actix_web::HttpRequest;
 use actix_web::web::ServiceConfig;
 
 pub(crate) use layout::page;
@@ -38,10 +41,20 @@ pages! {
     CLAIM = "/claim/{token}";
     CONFIRM_ADDRESS = "/confirm-address/{token}";
     RESTORE_ADDRESS = "/restore-address/{token}";
+    VERIFY = "/verify/{token}";
+    RESET = "/reset/{token}";
+}
+
+/// Where the link that was followed says that its page leads on to.
+fn onward(request: &HttpRequest) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(request.query_string().as_bytes());
+    pairs.find(|(name, _)| name == "callbackURL").map(|(_, url)| url.into_owned())
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     access_requests::routes(cfg);
     addresses::routes(cfg);
     claims::routes(cfg);
+    resets::routes(cfg);
+    verification::routes(cfg);
 }

@@ -3,11 +3,12 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
 mod access_requests;
+mod account;
 mod api_keys;
 mod app_api;
 mod bad_input;
-mod credentials;
 mod bearer;
+mod credentials;
 mod end_users;
 mod forward_auth;
 mod health;

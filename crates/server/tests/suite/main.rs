@@ -4,6 +4,7 @@
 
 mod audits;
 mod backups;
+mod better_auth;
 mod canary;
 mod claims;
 mod collector;

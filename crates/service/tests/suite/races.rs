@@ -8,15 +8,19 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keystead_domain::Secret;
+use keystead_domain::password::Password;
 use keystead_domain::registration::TypedCode;
+use keystead_domain::second_factor::{TotpStep, TypedFactor};
 use keystead_domain::user::User;
 use keystead_service::access_requests::{self, send_fresh_link};
 use keystead_service::apps;
+use keystead_service::people::{self, Presented};
 use keystead_service::profile::{self, ProfileChange};
 use keystead_service::sessions::{self, NewSession};
-use keystead_service::sign_ins::SignIn;
+use keystead_service::sign_ins::{self, PersonSignIn, SignIn};
 use keystead_service::users;
-use keystead_service::{Caller, Code, Error, mfa};
+use keystead_service::{Arrival, Caller, Code, Error, mfa, reset_links, verification};
 use keystead_testkit::{Keystead, TestDatabase, TestTenant, both_backends};
 
 use crate::steps::{PASSWORD, proof, sign_in, sign_in_with, sign_up, signed_in, verified, verify};
@@ -288,7 +292,85 @@ fn link_to_undo_that<'a>(
     )
 }
 
+/// The token of the link in the newest mail to an address.
+fn mailed_token(arena: &Arena, address: &str, page: &str) -> String {
+    arena.keystead.deliver();
+    let (_, text) = arena.keystead.mailbox.to(address).pop().unwrap();
+    let link = text.split_whitespace().find(|word| word.contains(page)).unwrap();
+    link.rsplit('/').next().unwrap().to_owned()
+}
+
+fn stranger() -> Caller {
+    Caller::visitor(Arrival::default())
+}
+
+fn address_proof<'a>(arena: &'a Arena, name: &'a str) -> Once<'a, ()> {
+    let engine = &arena.keystead.engine;
+    let person = arena.keystead.person(name);
+    let token = mailed_token(arena, person.user.email.as_str(), "/verify/");
+    Once::new(
+        move || verification::by_link(engine, &stranger(), &token, None, false).map(drop),
+        move |()| {
+            let presented = Presented::Session(Secret::new(person.session));
+            let ended = people::verify(engine, &presented, &Arrival::default());
+            assert!(ended.is_err_and(|error| error.code() == Code::InvalidSession));
+        },
+    )
+}
+
+fn reset_link<'a>(arena: &'a Arena, name: &'a str) -> Once<'a, ()> {
+    let engine = &arena.keystead.engine;
+    let email = arena.keystead.person(name).user.email;
+    reset_links::request(engine, &stranger(), email.clone(), None).unwrap();
+    let token = mailed_token(arena, email.as_str(), "/reset/");
+    let new = || Secret::new(NEW_PASSWORD.to_owned());
+    Once::new(
+        move || reset_links::confirm(engine, &stranger(), &token, new()).map(drop),
+        move |()| {
+            assert_eq!(arena.mails_to(email.as_str()), 3, "one that proves, a link, one that it was done")
+        },
+    )
+}
+
+fn waiting_sign_in<'a>(arena: &'a Arena, name: &'a str) -> Once<'a, ()> {
+    let engine = &arena.keystead.engine;
+    let person = arena.keystead.person(name);
+    let presented = Presented::Session(Secret::new(person.session.clone()));
+    let verified = people::verify(engine, &presented, &Arrival::default()).unwrap();
+    let here = verified.session().unwrap();
+    let (begun, _) = mfa::enroll_with_codes(engine, &stranger(), here, proof(PASSWORD, None)).unwrap();
+    let code = |steps: i64| {
+        let [_, now, _] = TotpStep::accepted(arena.keystead.now());
+        let step = TotpStep::from_number(now.number() + steps);
+        TypedCode::parse(&keystead_testkit::totp_code(begun.secret.expose(), step)).unwrap()
+    };
+    mfa::confirm_with_codes(engine, &stranger(), here, Some(code(0))).unwrap();
+    let password = Password::attempt(PASSWORD).unwrap();
+    let signed_in = sign_ins::of_person(engine, &stranger(), person.user.email, password, false).unwrap();
+    let PersonSignIn::Challenged(token) = signed_in else { panic!("no second factor was asked for") };
+    let typed = TypedFactor::Totp(code(1));
+    Once::new(
+        move || sign_ins::with_second_factor(engine, &stranger(), &token, typed.clone()).map(drop),
+        move |()| {
+            let list = sessions::list(engine, &stranger(), verified.session().unwrap()).unwrap();
+            assert_eq!(list.len(), 2);
+        },
+    )
+}
+
 both_backends! {
+    fn a_link_proves_an_address_once(database: TestDatabase) {
+        race(&database, "a link that proves an address", Code::InvalidLink, address_proof);
+    }
+
+    fn a_link_sets_a_password_once(database: TestDatabase) {
+        race(&database, "a link to set a password", Code::InvalidLink, reset_link);
+    }
+
+    fn a_sign_in_that_waits_is_completed_once(database: TestDatabase) {
+        race(&database, "a sign-in that waits", Code::InvalidChallenge, waiting_sign_in);
+    }
+
     fn a_sign_up_code_is_used_once(database: TestDatabase) {
         race(&database, "a sign-up code", Code::InvalidCode, sign_up_code);
     }

@@ -19,15 +19,18 @@ use crate::mfa::enrolled;
 use crate::steps::{ADA, PASSWORD, proof, refusal, sign_in_with, sign_up, signed_in, verified, verify};
 
 /// Ended by a restore: what gives access, and is not a person's or an app's own credential.
-const ENDED: [&str; 8] = [
+const ENDED: [&str; 11] = [
     "address_changes",
+    "address_proofs",
     "claim_links",
     "former_addresses",
     "jobs",
     "outbox",
     "registrations",
     "reset_codes",
+    "reset_links",
     "sessions",
+    "sign_in_challenges",
 ];
 /// As the backup has it.
 const KEPT: [&str; 23] = [

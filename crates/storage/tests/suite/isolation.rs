@@ -59,7 +59,7 @@ both_backends! {
                 apps::insert_secret(&mut rows, &app, &secret)?;
                 claim_links::replace(&mut rows, &ClaimLink::issued(app.id, digest, NOW))?;
                 second_factors::set_pending_totp(&mut rows, ada.id, &[1])?;
-                second_factors::activate_totp(&mut rows, ada.id, &[1], TotpStep::from_number(1))?;
+                second_factors::activate_totp(&mut rows, ada.id, signed_in.id, &[1], TotpStep::from_number(1))?;
                 second_factors::set_pending_totp(&mut rows, ada.id, &[2])?;
                 second_factors::replace_recovery_codes(&mut rows, ada.id, &[mac])?;
                 reset_codes::replace(&mut rows, ada.id, &PendingCode::sent(mac, NOW))
@@ -80,7 +80,7 @@ both_backends! {
                 assert_eq!(sessions::remove_others(&mut rows, ada.id, keystead_domain::id::Id::from_uuid(Default::default()))?, 0);
                 assert!(second_factors::find_totp(&mut rows, ada.id)?.secret.is_none());
                 assert!(!second_factors::spend_totp_step(&mut rows, ada.id, TotpStep::from_number(9))?);
-                assert!(!second_factors::activate_totp(&mut rows, ada.id, &[2], TotpStep::from_number(9))?);
+                assert!(!second_factors::activate_totp(&mut rows, ada.id, signed_in.id, &[2], TotpStep::from_number(9))?);
                 assert!(!second_factors::consume_recovery_code(&mut rows, ada.id, &mac)?);
                 assert!(!second_factors::remove(&mut rows, ada.id)?);
                 assert!(reset_codes::take_try(&mut rows, ada.id, NOW)?.is_none());
@@ -95,7 +95,7 @@ both_backends! {
                 assert!(registrations::list_by_email(&mut rows, &waiting.email, NOW)?.is_empty());
                 assert!(registrations::take_try(&mut rows, &waiting.email, NOW)?.is_empty());
                 let code = PendingCode::sent(CodeMac::from_bytes([1; 32]), NOW);
-                assert!(!registrations::replace_code(&mut rows, waiting.id, &code)?);
+                assert!(!registrations::replace_code(&mut rows, waiting.id, &code, None)?);
                 assert!(!registrations::consume(&mut rows, waiting.id)?);
                 registrations::remove_by_email(&mut rows, &waiting.email)?;
                 assert!(!jobs::finish(&mut rows, job)?);

@@ -13,6 +13,7 @@ mod registrations;
 mod revocations;
 mod rows;
 mod seals;
+mod sign_in_rows;
 mod slowdowns;
 mod snapshots;
 mod transactions;

@@ -26,7 +26,7 @@ both_backends! {
         assert_eq!(compared, usize::from(CODE_TRIES));
 
         let code = PendingCode::sent(CodeMac::from_bytes([8; 32]), NOW);
-        assert!(store.write(move |tx| registrations::replace_code(&mut tx.tenant(&scope), id, &code)).unwrap());
+        assert!(store.write(move |tx| registrations::replace_code(&mut tx.tenant(&scope), id, &code, None)).unwrap());
         let again = store.write(move |tx| registrations::take_try(&mut tx.tenant(&scope), &email, NOW)).unwrap();
         assert_eq!(again.len(), 1, "a new code has tries of its own");
         assert!(again[0].code.as_ref().unwrap().mac.matches(&CodeMac::from_bytes([8; 32])));

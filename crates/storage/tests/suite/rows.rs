@@ -54,6 +54,7 @@ pub(crate) fn session(user: &User) -> Session {
         ip: Some("2001:db8::1".parse().unwrap()),
         user_agent: keystead_domain::session::UserAgent::new("curl/8"),
         active_tenant: None,
+        transient: false,
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn registration(scope: &TenantScope, email: &str) -> Registration {
         name: None,
         password: PasswordHash::new("$argon2id$".to_owned()),
         code: Some(PendingCode::sent(CodeMac::from_bytes([7; 32]), NOW)),
+        link: None,
         created_at: NOW,
         expires_at: NOW + REGISTRATION_LIFETIME,
     }

@@ -21,10 +21,10 @@ const MARK: &str = "canary";
 const END_USER: &str = "203.0.113.77";
 
 /// What secrets begin with, wherever they are shown.
-const PREFIXES: [&str; 6] = ["sess_", "kss_", "at_", "rt_", "ks_", "eyJ"];
+const PREFIXES: [&str; 8] = ["sess_", "kss_", "at_", "rt_", "ks_", "eyJ", "link_", "step_"];
 
 /// The members of answers that are secrets without saying so.
-const SECRET_MEMBERS: [&str; 3] = ["secret", "recovery_codes", "form_token"];
+const SECRET_MEMBERS: [&str; 5] = ["secret", "recovery_codes", "form_token", "backupCodes", "totpURI"];
 
 pub(super) struct Walk {
     pub(super) host: Host,
@@ -49,7 +49,7 @@ pub(super) struct Walk {
 /// An answer.
 pub(super) struct Answer {
     pub(super) status: u16,
-    cookie: Option<String>,
+    pub(super) cookie: Option<String>,
     pub(super) text: String,
 }
 
@@ -72,6 +72,9 @@ impl Walk {
             ("KEYSTEAD_RATE_LIMITS__FAILED_CLIENT", "100000/1m"),
             ("KEYSTEAD_RATE_LIMITS__SIGN_IN", "100000/1m"),
             ("KEYSTEAD_RATE_LIMITS__SIGN_UP", "100000/1m"),
+            ("KEYSTEAD_RATE_LIMITS__ACCOUNT_SIGN_IN", "100000/1m"),
+            ("KEYSTEAD_RATE_LIMITS__ACCOUNT_SIGN_UP", "100000/1m"),
+            ("KEYSTEAD_RATE_LIMITS__ACCOUNT_TWO_FACTOR", "100000/1m"),
             ("KEYSTEAD_RATE_LIMITS__CODE", "100000/1m"),
             ("KEYSTEAD_RATE_LIMITS__RESEND", "100000/1m"),
             ("KEYSTEAD_RATE_LIMITS__FREE_FAILURES", "100"),
