@@ -124,7 +124,8 @@ impl Walk {
             self.learn(&answer.text);
             self.learn_members(&answer.json());
         } else {
-            self.errors.push_str(&format!("{operation} {}: {}\n", answer.status, answer.text));
+            let text = without_form_token(&answer.text);
+            self.errors.push_str(&format!("{operation} {}: {text}\n", answer.status));
         }
         answer
     }
@@ -393,6 +394,14 @@ impl Walk {
             assert!(text.contains(&self.app.0), "this looks where things are stored");
         }
     }
+}
+
+/// A page that refuses something may show a form, whose token is for the browser that it is shown to.
+fn without_form_token(text: &str) -> String {
+    const FIELD: &str = r#"name="form_token" value=""#;
+    let Some((before, rest)) = text.split_once(FIELD) else { return text.to_owned() };
+    let (_, after) = rest.split_once('"').unwrap_or(("", rest));
+    format!("{before}{after}")
 }
 
 fn broken_secret(secret: &str) -> String {
