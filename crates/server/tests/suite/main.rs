@@ -22,4 +22,5 @@ mod process;
 mod quickstart;
 mod revocations;
 mod smtp;
+mod timing;
 mod traces;
