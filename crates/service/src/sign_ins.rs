@@ -135,7 +135,9 @@ fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: &Styl
                 // Right, but whoever signed up with the address knows that password too, so it
                 // does not make codes that were guessed for it forgotten.
                 SignInDecision::EmailNotVerified => attempt.give_back(&mut tenant)?,
-                SignInDecision::Refused | SignInDecision::Allowed => attempt.failed(&mut tenant, now)?,
+                SignInDecision::Refused | SignInDecision::Allowed => {
+                    attempt.failed_as_slowly(&mut tenant, now)?
+                }
             }
             audit::insert(&mut tenant, &event)
         })?;

@@ -69,6 +69,18 @@ impl Try {
         Ok(())
     }
 
+    /// It failed, which is to take as long as one that is [given back](Self::give_back).
+    pub(crate) fn failed_as_slowly(
+        &self,
+        tx: &mut TenantTx<'_>,
+        now: Timestamp,
+    ) -> std::result::Result<(), StoreError> {
+        if let Some((_, failures)) = &self.counted {
+            slowdowns::keep(tx, &self.email, failures)?;
+        }
+        self.failed(tx, now)
+    }
+
     /// It succeeded: what failed before is forgotten.
     pub(crate) fn succeeded(&self, tx: &mut TenantTx<'_>) -> std::result::Result<(), StoreError> {
         if self.counted.is_some() { slowdowns::clear(tx, &self.email) } else { Ok(()) }

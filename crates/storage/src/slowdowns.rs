@@ -110,6 +110,19 @@ pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Resu
     Ok(())
 }
 
+/// Leaves what [`take`] counted as it is, at the cost of [`give_back`], so that nobody can measure which of
+/// the two was done.
+pub fn keep(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Result<(), StoreError> {
+    let key = (tx.key(), email.key());
+    let counted = i32::try_from(taken.count).unwrap_or(i32::MAX);
+    on!(tx, |conn| diesel::update(slowdowns::table.find(key))
+        .filter(slowdowns::failures.eq(counted))
+        .set((slowdowns::failures.eq(counted), slowdowns::next_at.eq(slowdowns::next_at)))
+        .keep_prepared()
+        .execute(conn))?;
+    Ok(())
+}
+
 /// Remembers that the owner of an address is told of its failures; true for one caller until
 /// they are forgotten or cleared.
 pub fn tell(tx: &mut TenantTx<'_>, email: &Email) -> Result<bool, StoreError> {
