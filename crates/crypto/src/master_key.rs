@@ -105,14 +105,24 @@ impl MasterKey {
         RootKey::from_bytes(self.0.clone())
     }
 
-    /// Seals the root key, to be stored in the database.
+    /// Seals the root key, to be stored in the database beside the mark of where the audit trail ends.
     pub fn seal_root_key(&self, root: &RootKey, env: &dyn Env) -> Sealed {
         self.root_key_sealer().seal(ROOT_KEY_PLACE, root.as_bytes(), env)
     }
 
     /// Opens the root key that [`seal_root_key`](Self::seal_root_key) sealed.
     pub fn open_root_key(&self, sealed: &Sealed) -> Result<RootKey, DoesNotOpen> {
-        let opened = self.root_key_sealer().open(ROOT_KEY_PLACE, sealed)?;
+        self.open_root_key_in(ROOT_KEY_PLACE, sealed)
+    }
+
+    /// Opens a root key that was sealed before there was such a mark: only to such a database may one
+    /// be added.
+    pub fn open_unmarked_root_key(&self, sealed: &Sealed) -> Result<RootKey, DoesNotOpen> {
+        self.open_root_key_in(UNMARKED_ROOT_KEY_PLACE, sealed)
+    }
+
+    fn open_root_key_in(&self, place: &str, sealed: &Sealed) -> Result<RootKey, DoesNotOpen> {
+        let opened = self.root_key_sealer().open(place, sealed)?;
         let bytes = <[u8; 32]>::try_from(opened.expose().as_slice()).map_err(|_| DoesNotOpen)?;
         Ok(RootKey::from_bytes(Secret::new(bytes)))
     }
@@ -123,7 +133,9 @@ impl MasterKey {
 }
 
 /// Where the root key is sealed for.
-const ROOT_KEY_PLACE: &str = "deployment/root_key";
+const ROOT_KEY_PLACE: &str = "deployment/root_key beside deployment/audit_end";
+/// Where it was sealed for before the audit trail had a mark of its end.
+const UNMARKED_ROOT_KEY_PLACE: &str = "deployment/root_key";
 
 /// Names a key by a value derived from it.
 pub(crate) fn key_id(key: &Secret<[u8; 32]>) -> MasterKeyId {
@@ -154,6 +166,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::test_env::Counting;
+    use proptest::prelude::*;
 
     #[test]
     fn a_key_is_read_back_as_written() {
@@ -197,6 +210,9 @@ mod tests {
         assert!(other.open_root_key(&sealed).is_err());
         let again = other.seal_root_key(&one.open_root_key(&sealed).unwrap(), &env);
         assert_eq!(other.open_root_key(&again).unwrap().as_bytes(), root.as_bytes());
+        let unmarked = one.root_key_sealer().seal(UNMARKED_ROOT_KEY_PLACE, root.as_bytes(), &env);
+        assert_eq!(one.open_unmarked_root_key(&unmarked).unwrap().as_bytes(), root.as_bytes());
+        assert!(one.open_root_key(&unmarked).is_err() && one.open_unmarked_root_key(&sealed).is_err());
         // What the root key seals is no root key.
         let moved = Sealer::new(&one.as_root_key()).seal(ROOT_KEY_PLACE, root.as_bytes(), &env);
         assert!(one.open_root_key(&moved).is_err());
@@ -217,5 +233,16 @@ mod tests {
             "035b285efa02a4e547ee9d57981d4fdda89b4449c2fd2641e66a57b9da7b25e6"
         );
         assert_eq!(root.id().as_str(), "6b37095181af66c5");
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_back_and_no_text_panics(key: [u8; 32], text: String, near in "[0-9a-gA-G é]{60,68}") {
+            let key = MasterKey(Secret::new(key));
+            let written = format!(" {}\n", key.to_text().expose());
+            let read = MasterKey::parse(&written).unwrap();
+            prop_assert_eq!(read.0.expose(), key.0.expose());
+            let _ = (MasterKey::parse(&text), MasterKey::parse(&near));
+        }
     }
 }

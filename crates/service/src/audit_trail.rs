@@ -16,7 +16,7 @@ use keystead_domain::id::ProcessId;
 use keystead_domain::policy::{Action, PlatformAction, PlatformScope};
 use keystead_domain::{Owner, Timestamp};
 use keystead_storage::audit::Period;
-use keystead_storage::{PlatformTx, Store, StoreError, UniqueKey, audit, seals};
+use keystead_storage::{PlatformTx, Store, StoreError, UniqueKey, audit, deployment, seals};
 
 use crate::engine::background;
 use crate::worker::{Stop, cause};
@@ -79,7 +79,7 @@ pub fn seal(engine: &Engine) -> Result<usize> {
         let (key, now, first) = (Arc::clone(trail.key()), engine.env.now(), sealable.first);
         let covered = engine.store.write(move |tx| {
             let mut tx = tx.platform(&scope);
-            let link = seals::link(&mut tx, process)?;
+            let link = seals::link(&mut tx, process, &*key)?;
             if let Some(link) = link.filter(|link| link.last >= sealable.first) {
                 // By somebody who took us for dead, or by a commit of ours that we heard nothing of.
                 return Ok((link.last, false));
@@ -89,8 +89,8 @@ pub fn seal(engine: &Engine) -> Result<usize> {
             events.sort_unstable_by_key(|(number, _)| *number);
             let range =
                 Range { process, first: sealable.first, last: sealable.last, events, by: SealedBy::Itself };
-            let head = seals::head(&mut tx)?;
-            seals::insert(&mut tx, &Seal::new(&range, link, head, now, &*key))?;
+            let head = seals::head(&mut tx, &*key)?;
+            seals::insert(&mut tx, &Seal::new(&range, link, head, now, &*key), head, &*key)?;
             seals::touch_process(&mut tx, process, now)?;
             Ok((sealable.last, true))
         });
@@ -138,7 +138,7 @@ pub fn adopt(engine: &Engine) -> Result<()> {
         }
         let (newest, link) = engine.store.read(|tx| {
             let mut tx = tx.platform(&scope);
-            Ok((seals::newest_at(&mut tx, process)?, seals::link(&mut tx, process)?))
+            Ok((seals::newest_at(&mut tx, process)?, seals::link(&mut tx, process, &**trail.key())?))
         })?;
         let silent = now.since(newest.map_or(seen_at, |newest| newest.max(seen_at)));
         if silent < SILENCE {
@@ -162,19 +162,23 @@ pub fn adopt(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// Seals the events that are older than seals, before anything else is sealed.
+/// Seals the events that are older than seals, before anything else is sealed. Where the end that was
+/// marked is not there, it is not seals that are younger, but a trail that is gone.
 pub(crate) fn found(
     store: &Store,
     scope: &PlatformScope,
     now: Timestamp,
 ) -> std::result::Result<(), StoreError> {
     let (scope, process) = (*scope, founding_process());
+    let key = Arc::clone(store.trail()?.key());
     let state = |tx: &mut PlatformTx<'_>| {
         let waits = seals::list_processes(tx)?.iter().any(|(id, _)| *id == process);
-        Ok((waits, seals::any_of_others(tx, process)?, seals::link(tx, process)?))
+        let marked = deployment::audit_end(tx)?.and_then(|mark| mark.authentic(&*key));
+        let whole = marked == Some(seals::head(tx, &*key)?);
+        Ok((waits, whole && !seals::any_of_others(tx, process)?, seals::link(tx, process, &*key)?))
     };
-    let (waits, too_late, link) = store.read(|tx| state(&mut tx.platform(&scope)))?;
-    if !waits || too_late {
+    let (waits, in_time, link) = store.read(|tx| state(&mut tx.platform(&scope)))?;
+    if !waits || !in_time {
         return Ok(());
     }
     let covered = link.map_or(0, |link| link.last);
@@ -211,14 +215,14 @@ fn seal_tail(
         let key = Arc::clone(&key);
         let done = store.write(move |tx| {
             let mut tx = tx.platform(&scope);
-            let link = seals::link(&mut tx, process)?;
+            let link = seals::link(&mut tx, process, &*key)?;
             let last = link.map_or(0, |link| link.last);
             if last >= range.first {
                 // Another server was faster.
                 return Ok((last, 0));
             }
-            let head = seals::head(&mut tx)?;
-            seals::insert(&mut tx, &Seal::new(&range, link, head, now, &*key))?;
+            let head = seals::head(&mut tx, &*key)?;
+            seals::insert(&mut tx, &Seal::new(&range, link, head, now, &*key), head, &*key)?;
             Ok((range.last, count))
         });
         match done {
@@ -242,6 +246,10 @@ pub fn remove_old(engine: &Engine) -> Result<()> {
         let old = engine
             .store
             .read(|tx| seals::list_removable(&mut tx.platform(&scope), now - kept, after, PAGE))?;
+        // SQLite has numbers that are none, which are in no order.
+        if old.last().is_none_or(|(age, _)| *age <= after) {
+            return Ok(());
+        }
         for (age, stored) in &old {
             after = *age;
             let StoredSeal::Legible(seal) = stored else { continue };
@@ -260,9 +268,6 @@ pub fn remove_old(engine: &Engine) -> Result<()> {
                     "a sealed range of the audit trail does not hold, and is kept"
                 );
             }
-        }
-        if old.is_empty() {
-            return Ok(());
         }
     }
 }
@@ -301,6 +306,7 @@ pub fn verify(engine: &Engine, caller: &Caller) -> Result<Report> {
             Ok(ControlFlow::Continue(()))
         })?;
         check.unnumbered(seals::count_unnumbered(&mut tx)?);
+        check.end(deployment::audit_end(&mut tx)?.as_ref());
         Ok(check.finish())
     })?;
     Ok(report)
@@ -425,12 +431,15 @@ fn each_seal(
     let mut after = i64::MIN;
     loop {
         let page = seals::list(tx, after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(ControlFlow::Continue(())) };
-        after = number(last);
         for stored in &page {
             if f(tx, stored)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
+        }
+        // SQLite has numbers that are none, which are in no order.
+        match page.last().map(number).filter(|last| *last > after) {
+            Some(last) => after = last,
+            None => return Ok(ControlFlow::Continue(())),
         }
     }
 }

@@ -276,11 +276,13 @@ fn claim(store: &Store, master_key: &MasterKey, env: &dyn Env) -> Result<RootKey
         let is_new = keys.master_key_id.is_none();
         let root_key = if is_new { RootKey::generate(env) } else { master_key.as_root_key() };
         let (id, sealed) = (given.clone(), master_key.seal_root_key(&root_key, env).to_text());
+        let audit_key = AuditKey::new(&root_key);
         let claimed = store.write(move |tx| {
             let mut tx = tx.platform(&scope);
             if is_new {
                 deployment::insert_master_key_id(&mut tx, &id)?;
             }
+            deployment::begin_audit_end(&mut tx, &audit_key)?;
             deployment::insert_root_key(&mut tx, &sealed)
         });
         match claimed {
@@ -294,8 +296,35 @@ fn claim(store: &Store, master_key: &MasterKey, env: &dyn Env) -> Result<RootKey
     if expected != given {
         return Err(MasterKeyMismatch { expected, given }.into());
     }
-    let sealed = Sealed::from_text(&keys.root_key.unwrap_or_default());
-    master_key.open_root_key(&sealed).map_err(|_| StartError::RootKey)
+    let stored = keys.root_key.unwrap_or_default();
+    let sealed = Sealed::from_text(&stored);
+    match master_key.open_root_key(&sealed) {
+        Ok(root_key) => Ok(root_key),
+        Err(_) => mark_trail(store, master_key, stored, env),
+    }
+}
+
+/// Opens the root key of a database whose audit trail has no mark of its end yet, and adds one. That is
+/// done once: how the root key is sealed says so, and only the master key can seal it.
+fn mark_trail(
+    store: &Store,
+    master_key: &MasterKey,
+    stored: String,
+    env: &dyn Env,
+) -> Result<RootKey, StartError> {
+    let scope = background()?;
+    let root_key =
+        master_key.open_unmarked_root_key(&Sealed::from_text(&stored)).map_err(|_| StartError::RootKey)?;
+    let (audit_key, marked) = (AuditKey::new(&root_key), master_key.seal_root_key(&root_key, env).to_text());
+    store.write(move |tx| {
+        let mut tx = tx.platform(&scope);
+        // Another process may have been faster.
+        if deployment::replace_root_key(&mut tx, &stored, &marked)? {
+            deployment::begin_audit_end(&mut tx, &audit_key)?;
+        }
+        Ok(())
+    })?;
+    Ok(root_key)
 }
 
 /// Wakes the worker when there is something to do.

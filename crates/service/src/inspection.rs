@@ -25,7 +25,10 @@ pub fn open_keys(inspection: &mut Inspection, master_key: &MasterKey) -> Result<
     })?;
     let root_key = match &keys.root_key {
         Some(sealed) => {
-            master_key.open_root_key(&Sealed::from_text(sealed)).map_err(|_| StartError::RootKey)?
+            let sealed = Sealed::from_text(sealed);
+            let opened =
+                master_key.open_root_key(&sealed).or_else(|_| master_key.open_unmarked_root_key(&sealed));
+            opened.map_err(|_| StartError::RootKey)?
         }
         // As at the next start.
         None => master_key.as_root_key(),

@@ -1,13 +1,15 @@
 //! What a deployment knows about itself.
 
 use diesel::prelude::*;
+use keystead_domain::audit::seal::{EndMark, Vouch};
 
 use crate::prepared::KeepPrepared as _;
 use crate::schema::deployment;
-use crate::{PlatformTx, StoreError};
+use crate::{PlatformTx, StoreError, seals};
 
 pub(crate) const MASTER_KEY_ID: &str = "master_key_id";
 const ROOT_KEY: &str = "root_key";
+const AUDIT_END: &str = "audit_end";
 
 /// Which keys a database belongs to.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,6 +61,41 @@ pub fn replace_master_key(
         2 => Ok(true),
         _ => Err(StoreError::Impossible { table: "deployment", column: "value", row: ROOT_KEY.to_owned() }),
     }
+}
+
+/// Where the audit trail's seals end, as the key marked it; nothing where that is gone or makes no sense.
+pub fn audit_end(tx: &mut PlatformTx<'_>) -> Result<Option<EndMark>, StoreError> {
+    Ok(find(tx, AUDIT_END)?.and_then(|mark| mark.parse().ok()))
+}
+
+/// Marks where the seals end that are there, in a database that has no mark yet.
+pub fn begin_audit_end(tx: &mut PlatformTx<'_>, key: &dyn Vouch) -> Result<(), StoreError> {
+    let mark = EndMark::new(seals::head(tx, key)?, key).to_string();
+    on!(tx, |conn| diesel::insert_into(deployment::table)
+        .values((deployment::key.eq(AUDIT_END), deployment::value.eq(&mark)))
+        .on_conflict(deployment::key)
+        .do_update()
+        .set(deployment::value.eq(&mark))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// Puts the root key sealed in another way in place of `old`; true for one caller.
+pub fn replace_root_key(tx: &mut PlatformTx<'_>, old: &str, new: &str) -> Result<bool, StoreError> {
+    let replaced = on!(tx, |conn| diesel::update(deployment::table.find(ROOT_KEY))
+        .filter(deployment::value.eq(old))
+        .set(deployment::value.eq(new))
+        .execute(conn))?;
+    Ok(replaced == 1)
+}
+
+pub(crate) fn move_audit_end(tx: &mut PlatformTx<'_>, mark: &EndMark) -> Result<(), StoreError> {
+    let mark = mark.to_string();
+    on!(tx, |conn| diesel::update(deployment::table.find(AUDIT_END))
+        .set(deployment::value.eq(&mark))
+        .keep_prepared()
+        .execute(conn))?;
+    Ok(())
 }
 
 fn find(tx: &mut PlatformTx<'_>, key: &str) -> Result<Option<String>, StoreError> {

@@ -1,7 +1,10 @@
 //! The few places where the two databases truly differ.
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::result::{DatabaseErrorInformation, QueryResult};
+use diesel::sql_types::Bool;
 
 use crate::connection::Connection;
 use crate::error::UniqueKey;
@@ -50,6 +53,14 @@ pub(crate) fn rollback(connection: &mut Connection) -> QueryResult<()> {
         Connection::Sqlite(conn) => AnsiTransactionManager::rollback_transaction(&mut **conn),
         Connection::Postgres(conn) => postgres::rollback(conn),
     }
+}
+
+/// That a column holds a value of its own type: SQLite keeps one of any.
+pub(crate) fn has_type(connection: &Connection, column: &str, sqlite: &str) -> SqlLiteral<Bool> {
+    sql(&match connection {
+        Connection::Sqlite(_) => format!("typeof({column}) = '{sqlite}'"),
+        Connection::Postgres(_) => "TRUE".to_owned(),
+    })
 }
 
 /// Which key clashed: PostgreSQL names the index, SQLite the columns.

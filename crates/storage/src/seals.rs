@@ -1,18 +1,19 @@
 //! Seals of the audit trail, and what they cover. They are the deployment's: a seal covers what
 //! one process wrote for whichever owners.
 
+use diesel::dsl::not;
 use diesel::prelude::*;
 use keystead_domain::Timestamp;
 use keystead_domain::audit::check::StoredSeal;
 use keystead_domain::audit::record::{EventDigest, StoredEvent};
-use keystead_domain::audit::seal::{Head, Link, MOST_IN_A_SEAL, Mac, Removal, Seal};
+use keystead_domain::audit::seal::{EndMark, Head, Link, MOST_IN_A_SEAL, Mac, Removal, Seal, Vouch};
 use keystead_domain::id::ProcessId;
 
 use crate::audit::EventRow;
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{audit_events, audit_processes, audit_seals};
-use crate::{PlatformTx, StoreError};
+use crate::{PlatformTx, StoreError, deployment, dialect};
 
 #[derive(HasQuery, Insertable)]
 #[diesel(table_name = audit_seals)]
@@ -89,23 +90,57 @@ impl TryFrom<SealRow> for Seal {
     }
 }
 
-/// The newest seal of all.
-pub fn head(tx: &mut PlatformTx<'_>) -> Result<Option<Head>, StoreError> {
-    let row: Option<SealRow> =
-        on!(tx, |conn| SealRow::query().order(audit_seals::number.desc()).first(conn).optional())?;
-    let seal = row.map(Seal::try_from).transpose()?;
-    Ok(seal.map(|seal| Head { number: seal.number, mac: seal.mac }))
+/// How many seals are read at once when the newest authentic one is looked for.
+const FEW: i64 = 16;
+
+/// Where all seals end.
+pub fn head(tx: &mut PlatformTx<'_>, key: &dyn Vouch) -> Result<Head, StoreError> {
+    let (mut head, mut up_to) = (Head::NONE, Some(i64::MAX));
+    while let Some(highest) = up_to {
+        let rows: Vec<SealRow> = on!(tx, |conn| SealRow::query()
+            .filter(audit_seals::number.le(highest))
+            .order(audit_seals::number.desc())
+            .limit(FEW)
+            .load(conn))?;
+        up_to = rows.last().and_then(|row| row.number.checked_sub(1)).filter(|next| *next < highest);
+        head.number = rows.iter().map(|row| row.number).fold(head.number, i64::max);
+        if let Some(seal) = rows.into_iter().find_map(|row| authentic(row, key)) {
+            head.mac = Some(seal.mac);
+            break;
+        }
+    }
+    Ok(head)
 }
 
-/// The newest seal of a process.
-pub fn link(tx: &mut PlatformTx<'_>, process: ProcessId) -> Result<Option<Link>, StoreError> {
-    let row: Option<SealRow> = on!(tx, |conn| SealRow::query()
-        .filter(audit_seals::process.eq(process.to_string()))
-        .order(audit_seals::ordinal.desc())
-        .first(conn)
-        .optional())?;
-    let seal = row.map(Seal::try_from).transpose()?;
-    Ok(seal.map(|seal| Link { ordinal: seal.ordinal, last: seal.last, mac: seal.mac }))
+/// Where the seals of a process end; nothing where it has none.
+pub fn link(
+    tx: &mut PlatformTx<'_>,
+    process: ProcessId,
+    key: &dyn Vouch,
+) -> Result<Option<Link>, StoreError> {
+    let process = process.to_string();
+    let (mut link, mut up_to) = (None::<Link>, Some(i64::MAX));
+    while let Some(highest) = up_to {
+        let rows: Vec<SealRow> = on!(tx, |conn| SealRow::query()
+            .filter(audit_seals::process.eq(&process))
+            .filter(audit_seals::ordinal.le(highest))
+            .order(audit_seals::ordinal.desc())
+            .limit(FEW)
+            .load(conn))?;
+        up_to = rows.last().and_then(|row| row.ordinal.checked_sub(1)).filter(|next| *next < highest);
+        for row in rows {
+            let ordinal = link.map_or(row.ordinal, |link| link.ordinal.max(row.ordinal));
+            if let Some(seal) = authentic(row, key) {
+                return Ok(Some(Link { ordinal, last: seal.last, mac: Some(seal.mac) }));
+            }
+            link = Some(Link { ordinal, last: 0, mac: None });
+        }
+    }
+    Ok(link)
+}
+
+fn authentic(row: SealRow, key: &dyn Vouch) -> Option<Seal> {
+    Seal::try_from(row).ok().filter(|seal| seal.is_authentic(key))
 }
 
 /// Whether any process but this one has a seal.
@@ -114,10 +149,15 @@ pub fn any_of_others(tx: &mut PlatformTx<'_>, process: ProcessId) -> Result<bool
     Ok(on!(tx, |conn| diesel::select(diesel::dsl::exists(others)).get_result(conn))?)
 }
 
-/// Adds a seal. Its place may be [taken](crate::UniqueKey::AuditSeal).
-pub fn insert(tx: &mut PlatformTx<'_>, seal: &Seal) -> Result<(), StoreError> {
+/// Adds a seal after `head`. Its place may be [taken](crate::UniqueKey::AuditSeal). The mark of the end
+/// moves with it, unless the mark is of another end: then something is wrong, and stays so.
+pub fn insert(tx: &mut PlatformTx<'_>, seal: &Seal, head: Head, key: &dyn Vouch) -> Result<(), StoreError> {
     let row = SealRow::from(seal);
     on!(tx, |conn| diesel::insert_into(audit_seals::table).values(&row).keep_prepared().execute(conn))?;
+    // Read when the place is ours: nobody else moves it until we have committed.
+    if deployment::audit_end(tx)?.and_then(|mark| mark.authentic(key)) == Some(head) {
+        deployment::move_audit_end(tx, &EndMark::new(Head::after(seal), key))?;
+    }
     Ok(())
 }
 
@@ -234,8 +274,10 @@ pub fn newest_at(tx: &mut PlatformTx<'_>, process: ProcessId) -> Result<Option<T
 
 /// The first process after this text that has events.
 pub fn next_process(tx: &mut PlatformTx<'_>, after: &str) -> Result<Option<String>, StoreError> {
+    let is_text = dialect::has_type(tx.connection(), "process", "text");
     let next: Option<Option<String>> = on!(tx, |conn| audit_events::table
         .filter(audit_events::process.gt(after))
+        .filter(is_text)
         .order(audit_events::process)
         .select(audit_events::process)
         .first(conn)
@@ -243,10 +285,13 @@ pub fn next_process(tx: &mut PlatformTx<'_>, after: &str) -> Result<Option<Strin
     Ok(next.flatten())
 }
 
-/// How many events have no number, or no process.
+/// How many events have no number, or no process, or something else in their place.
 pub fn count_unnumbered(tx: &mut PlatformTx<'_>) -> Result<i64, StoreError> {
     let nameless = audit_events::process.is_null().or(audit_events::process.eq("").assume_not_null());
     let unnumbered = nameless.or(audit_events::number.is_null());
+    let process_is_text = dialect::has_type(tx.connection(), "process", "text");
+    let number_is_integer = dialect::has_type(tx.connection(), "number", "integer");
+    let unnumbered = unnumbered.or(not(process_is_text)).or(not(number_is_integer));
     Ok(on!(tx, |conn| audit_events::table.filter(unnumbered).count().get_result(conn))?)
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::record::StoredEvent;
-use super::seal::{Link, Mac, Numbers, Removal, Seal, SealedBy, Vouch, founding_process, hash};
+use super::seal::{EndMark, Link, Mac, Numbers, Removal, Seal, SealedBy, Vouch, founding_process, hash};
 use crate::id::ProcessId;
 
 /// A seal that was read back.
@@ -53,6 +53,8 @@ pub enum Part {
     Events(String),
     /// Events without a number.
     Unnumbered,
+    /// The mark of where the seals end, by the number of the seal.
+    End,
 }
 
 /// Something that the check found.
@@ -172,10 +174,10 @@ impl<'k> Check<'k> {
 
     /// Puts the seal into its process's chain.
     fn link(&mut self, seal: &Seal) {
-        let link = Link { ordinal: seal.ordinal, last: seal.last, mac: seal.mac };
+        let link = Link { ordinal: seal.ordinal, last: seal.last, mac: Some(seal.mac) };
         let before = self.chains.insert(seal.process, link);
         let last = before.map_or(0, |before| before.last);
-        if seal.first > last + 1 {
+        if seal.first > last.saturating_add(1) {
             // The seals of these are gone, so that nothing vouches for which there were.
             self.report.add(
                 Problem::Missing,
@@ -184,8 +186,8 @@ impl<'k> Check<'k> {
                 seal.first - 1,
             );
         } else if seal.first <= last
-            || seal.previous_of_process != before.map(|before| before.mac)
-            || seal.ordinal != before.map_or(1, |before| before.ordinal + 1)
+            || seal.previous_of_process != before.and_then(|before| before.mac)
+            || seal.ordinal != before.map_or(1, |before| before.ordinal.saturating_add(1))
         {
             self.report.add(Problem::Altered, Part::Seals, seal.number, seal.number);
         }
@@ -212,9 +214,11 @@ impl<'k> Check<'k> {
         }
     }
 
-    /// The last number of a process that a seal covers.
+    /// The last number of a process that a seal covers. An id has another spelling, under which no
+    /// process writes.
     pub fn covered(&self, process: &str) -> i64 {
-        process.parse().ok().and_then(|id| self.chains.get(&id)).map_or(0, |link| link.last)
+        let id = process.parse::<ProcessId>().ok().filter(|id| id.to_string() == process);
+        id.and_then(|id| self.chains.get(&id)).map_or(0, |link| link.last)
     }
 
     /// An event beyond what the seals of its process cover.
@@ -236,6 +240,22 @@ impl<'k> Check<'k> {
         if count > 0 {
             self.report.events += count.unsigned_abs();
             self.report.add(Problem::Altered, Part::Unnumbered, 1, count);
+        }
+    }
+
+    /// The mark of where the seals end, once all of them were seen; nothing where it is gone or
+    /// makes no sense. What was marked is there, or is missing; what comes after it was sealed by
+    /// somebody who found that the end had been another.
+    pub fn end(&mut self, mark: Option<&EndMark>) {
+        let last = self.next.saturating_sub(1);
+        let Some(mark) = mark else { return self.report.add(Problem::Missing, Part::End, last, last) };
+        match mark.authentic(self.key) {
+            Some(head) if head.number > last => {
+                self.report.add(Problem::Missing, Part::Seals, self.next, head.number);
+            }
+            // A newest seal that is not authentic is told already.
+            Some(head) if head.number == last && self.previous.is_none_or(|mac| head.mac == Some(mac)) => {}
+            _ => self.report.add(Problem::Altered, Part::End, last, last),
         }
     }
 

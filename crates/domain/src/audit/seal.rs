@@ -41,9 +41,28 @@ impl Mac {
         &self.0
     }
 
+    fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return None;
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let [high, low] = [digits[0], digits[1]].map(|digit| char::from(digit).to_digit(16));
+            *byte = u8::try_from(high? << 4 | low?).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Whether they are the same, in time that does not depend on where they differ.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// In hexadecimal.
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -164,24 +183,93 @@ impl FromStr for Numbers {
     }
 }
 
-/// The newest seal of a process.
+/// Where the seals of a process end. What the key did not make is passed over: it takes its place
+/// and nothing else, so that nobody stops a process from sealing by adding a seal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Link {
-    /// As how many-th of its process.
+    /// The highest ordinal in use.
     pub ordinal: i64,
-    /// The last number that it covers.
+    /// The last number that an authentic one covers; 0 where there is none.
     pub last: i64,
-    /// Its MAC.
-    pub mac: Mac,
+    /// The MAC of the newest authentic one.
+    pub mac: Option<Mac>,
 }
 
-/// The newest seal of all.
+/// Where all seals end, likewise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
-    /// Its number.
+    /// The highest number in use; 0 where there is none.
     pub number: i64,
-    /// Its MAC.
-    pub mac: Mac,
+    /// The MAC of the newest authentic one.
+    pub mac: Option<Mac>,
+}
+
+impl Head {
+    /// Where there are no seals yet.
+    pub const NONE: Self = Self { number: 0, mac: None };
+
+    /// The end that this seal makes.
+    pub const fn after(seal: &Seal) -> Self {
+        Self { number: seal.number, mac: Some(seal.mac) }
+    }
+}
+
+/// What the key says of where the seals end. It is kept apart from them and moves with each, so that
+/// it shows when the newest are gone: nothing in those that are left could.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EndMark {
+    head: Head,
+    mac: Mac,
+}
+
+impl EndMark {
+    /// Marks an end.
+    pub fn new(head: Head, key: &dyn Vouch) -> Self {
+        Self { head, mac: key.vouch(&Self::statement(head)) }
+    }
+
+    /// The end that is marked, if the key marked it.
+    pub fn authentic(&self, key: &dyn Vouch) -> Option<Head> {
+        self.mac.matches(&key.vouch(&Self::statement(self.head))).then_some(self.head)
+    }
+
+    fn statement(head: Head) -> [u8; 32] {
+        Statement::new("keystead audit end v1").number(head.number).optional(head.mac).finish()
+    }
+}
+
+/// `number:seal:mac`, as it is stored.
+impl fmt::Display for EndMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.head.number)?;
+        match &self.head.mac {
+            Some(mac) => write!(f, "{mac}")?,
+            None => f.write_str("-")?,
+        }
+        write!(f, ":{}", self.mac)
+    }
+}
+
+/// A text that is no mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a number and two MACs")]
+pub struct InvalidEndMark;
+
+impl FromStr for EndMark {
+    type Err = InvalidEndMark;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndMark> {
+        let mut parts = text.split(':');
+        let (Some(number), Some(seal), Some(mac), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidEndMark);
+        };
+        let number = number.parse().map_err(|_| InvalidEndMark)?;
+        let seal = if seal == "-" { None } else { Some(Mac::from_hex(seal).ok_or(InvalidEndMark)?) };
+        let mac = Mac::from_hex(mac).ok_or(InvalidEndMark)?;
+        Ok(Self { head: Head { number, mac: seal }, mac })
+    }
 }
 
 /// What a seal is about to cover.
@@ -242,25 +330,20 @@ pub struct Seal {
 
 impl Seal {
     /// Seals a range after the newest seals of its process and of all.
-    pub fn new(
-        range: &Range,
-        link: Option<Link>,
-        head: Option<Head>,
-        now: Timestamp,
-        key: &dyn Vouch,
-    ) -> Self {
+    pub fn new(range: &Range, link: Option<Link>, head: Head, now: Timestamp, key: &dyn Vouch) -> Self {
         let mut seal = Self {
-            number: head.map_or(1, |head| head.number + 1),
+            // Where there is no higher number, the place is taken.
+            number: head.number.saturating_add(1),
             process: range.process,
-            ordinal: link.map_or(1, |link| link.ordinal + 1),
+            ordinal: link.map_or(1, |link| link.ordinal.saturating_add(1)),
             first: range.first,
             last: range.last,
             absent: range.absent(),
             by: range.by,
             at: now,
             hash: hash(&range.events),
-            previous_of_process: link.map(|link| link.mac),
-            previous: head.map(|head| head.mac),
+            previous_of_process: link.and_then(|link| link.mac),
+            previous: head.mac,
             key_id: key.key_id().to_owned(),
             mac: Mac([0; 32]),
             removed: None,
@@ -340,8 +423,21 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "[0-9,-]{0,12}") {
+        fn no_text_panics(text in "[0-9,-]{0,12}", other: String) {
             let _ = text.parse::<Numbers>();
+            let _ = other.parse::<Numbers>();
+            let _ = other.parse::<EndMark>();
+        }
+
+        #[test]
+        fn marks_are_read_back(number: i64, seal: Option<[u8; 32]>, mac: [u8; 32]) {
+            let mark = EndMark { head: Head { number, mac: seal.map(Mac) }, mac: Mac(mac) };
+            prop_assert_eq!(mark.to_string().parse::<EndMark>(), Ok(mark));
+        }
+
+        #[test]
+        fn no_mark_panics(text in "[0-9a-fA-F:é-]{0,140}") {
+            let _ = text.parse::<EndMark>();
         }
     }
 

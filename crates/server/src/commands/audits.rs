@@ -33,7 +33,7 @@ struct ReportView {
 #[derive(Serialize)]
 struct FindingView {
     problem: &'static str,
-    /// Of what the numbers are: `events` of a process, `seals`, `unnumbered` events.
+    /// Of what the numbers are: `events` of a process, `seals`, `unnumbered` events, the `end` of the seals.
     of: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<String>,
@@ -49,6 +49,7 @@ impl From<Report> for ReportView {
                 Part::Events(process) => ("events", Some(process)),
                 Part::Seals => ("seals", None),
                 Part::Unnumbered => ("unnumbered", None),
+                Part::End => ("end", None),
             };
             let (first, last) = (finding.first, finding.last);
             FindingView { problem: finding.problem.as_str(), of, process, first, last }
@@ -177,7 +178,7 @@ fn seal_line(seal: &Seal) -> Line<'_> {
 }
 
 fn mac(mac: Mac) -> String {
-    hex(mac.as_bytes())
+    mac.to_string()
 }
 
 fn hex(bytes: &[u8]) -> String {

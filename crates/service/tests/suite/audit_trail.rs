@@ -291,6 +291,7 @@ both_backends! {
             }
         }
         assert_eq!(database.open().migrate().unwrap(), 1);
+        crate::steps::have_keys_of_before_marks(&database);
         let keystead = Keystead::on(&database);
         acts(&keystead, 1);
         seal(&keystead);

@@ -5,6 +5,7 @@
 mod access_requests;
 mod address_changes;
 mod apps;
+mod audit_attacks;
 mod audit_trail;
 mod engine;
 mod locks;

@@ -105,3 +105,12 @@ pub(crate) fn events(database: &TestDatabase, owner: Owner, action: AuditAction,
 pub(crate) fn wrong(code: &str) -> String {
     code.bytes().map(|b| char::from(b'0' + (b - b'0' + 1) % 10)).collect()
 }
+
+/// Gives a database that was never started the keys of one that was made before the audit trail had a mark
+/// of its end: a root key as the version of that time sealed it under the tests' master key.
+pub(crate) fn have_keys_of_before_marks(database: &TestDatabase) {
+    database.execute(
+        "INSERT INTO deployment (key, value) VALUES ('master_key_id', '1b348412b622809e'), ('root_key',
+         'AY8PkDoFcsDlOAl-QVB3Cg-zS9bJ0fPiicsqsA9YnVIcqnRiqoGiD9gfKk8olajmZqJEKlM74hXUaS3VpU8CO0wFxZWATrBXRw')",
+    );
+}

@@ -47,20 +47,22 @@ fn event(process: ProcessId, number: i64) -> StoredEvent {
 struct Trail {
     seals: Vec<Seal>,
     events: Vec<StoredEvent>,
+    end: Option<EndMark>,
 }
 
 impl Trail {
     /// Adds a sealed range after what the process has; `kept` says which numbers became events.
     fn seal(&mut self, of: ProcessId, kept: &[bool], by: SealedBy) {
         let newest = self.seals.iter().rev().find(|seal| seal.process == of);
-        let link = newest.map(|seal| Link { ordinal: seal.ordinal, last: seal.last, mac: seal.mac });
-        let head = self.seals.last().map(|seal| Head { number: seal.number, mac: seal.mac });
+        let link = newest.map(|seal| Link { ordinal: seal.ordinal, last: seal.last, mac: Some(seal.mac) });
+        let head = self.seals.last().map_or(Head::NONE, Head::after);
         let first = link.map_or(0, |link| link.last) + 1;
         let written: Vec<_> =
             (first..).zip(kept).filter(|(_, kept)| **kept).map(|(number, _)| event(of, number)).collect();
         let events = written.iter().map(|event| (event.number, event.digest())).collect();
         let range = Range { process: of, first, last: first + kept.len() as i64 - 1, events, by };
         self.seals.push(Seal::new(&range, link, head, Timestamp::from_micros(0), &Key));
+        self.end = self.seals.last().map(|seal| EndMark::new(Head::after(seal), &Key));
         self.events.extend(written);
     }
 
@@ -79,6 +81,7 @@ impl Trail {
                 .collect();
             check.seal(&StoredSeal::Legible(Box::new(seal)), &range);
         }
+        check.end(self.end.as_ref());
         for event in &events {
             let covered = check.covered(&event.process);
             if event.number < 1 || event.number > covered {
@@ -214,13 +217,32 @@ proptest! {
 
     #[test]
     fn a_deleted_seal_is_reported(mut trail in trails(), at: prop::sample::Index) {
-        let at = at.index(trail.seals.len());
-        let newest = at + 1 == trail.seals.len();
-        trail.seals.remove(at);
+        trail.seals.remove(at.index(trail.seals.len()));
+        prop_assert!(trail.check().missing > 0);
+    }
+
+    #[test]
+    fn an_end_that_was_cut_off_is_reported(mut trail in trails(), kept: prop::sample::Index, marked: bool) {
+        let kept = kept.index(trail.seals.len());
+        let gone = trail.seals.split_off(kept);
+        trail.events.retain(|event| {
+            !gone.iter().any(|seal| event.process == seal.process.to_string() && event.number >= seal.first)
+        });
+        if !marked {
+            trail.end = None;
+        }
         let report = trail.check();
-        // Without the newest, its events are as if they had never been sealed.
-        let reported = if newest { report.unsealed } else { report.missing };
-        prop_assert!(reported > 0);
+        prop_assert_eq!(report.missing, if marked { gone.len() as u64 } else { 1 });
+        prop_assert_eq!((report.altered, report.unsealed), (0, 0));
+    }
+
+    #[test]
+    fn a_mark_of_another_end_is_reported(mut trail in trails(), number in -1i64..9, known: Option<prop::sample::Index>, forged: bool) {
+        let mac = known.map(|at| trail.seals[at.index(trail.seals.len())].mac);
+        let head = Head { number, mac };
+        prop_assume!(trail.seals.last().map(Head::after) != Some(head));
+        trail.end = Some(if forged { format!("{number}:-:{}", "00".repeat(32)).parse().unwrap() } else { EndMark::new(head, &Key) });
+        prop_assert!(!trail.check().is_sound());
     }
 
     #[test]
@@ -276,7 +298,8 @@ fn what_another_sealed_has_numbers_that_nobody_accounts_for() {
 
 #[test]
 fn nothing_is_added_to_what_was_there_before_seals() {
-    let mut trail = Trail { seals: Vec::new(), events: vec![event(founding_process(), 1)] };
+    let end = Some(EndMark::new(Head::NONE, &Key));
+    let mut trail = Trail { seals: Vec::new(), events: vec![event(founding_process(), 1)], end };
     let report = trail.check();
     assert_eq!((report.is_sound(), report.unsealed), (true, 1));
     trail.events.clear();
