@@ -60,6 +60,7 @@ impl TotpSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn codes_are_those_of_the_rfc() {
@@ -78,5 +79,17 @@ mod tests {
             assert_eq!(secret.matching_step(&typed, late), None);
         }
         assert_eq!(secret.to_base32().expose(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    }
+
+    proptest! {
+        #[test]
+        fn no_instant_and_no_secret_panic(bytes: Vec<u8>, secret: [u8; 20], micros: i64) {
+            prop_assert_eq!(TotpSecret::from_bytes(&bytes).is_ok(), bytes.len() == 20);
+            let secret = TotpSecret::from_bytes(&secret).unwrap();
+            let now = Timestamp::from_micros(micros);
+            let [_, present, _] = TotpStep::accepted(now);
+            let typed = TypedCode::parse(secret.code(present).expose()).unwrap();
+            prop_assert!(secret.matching_step(&typed, now).is_some());
+        }
     }
 }

@@ -154,6 +154,7 @@ impl FromStr for ClientId {
 mod tests {
     use super::*;
     use crate::id::Id;
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     #[test]
@@ -169,5 +170,13 @@ mod tests {
         assert!(secret(None).is_live(at(i64::MAX)));
         assert!(secret(Some(at(10))).is_live(at(9)));
         assert!(!secret(Some(at(10))).is_live(at(10)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_id_is_what_was_written(text in "[A-Za-z0-9._~-]{1,128}", other: String) {
+            prop_assert_eq!(text.parse::<ClientId>().unwrap().to_string(), text);
+            prop_assert!(other.parse::<ClientId>().is_err() || other.bytes().all(|b| b.is_ascii_graphic()));
+        }
     }
 }

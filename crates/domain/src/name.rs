@@ -77,6 +77,7 @@ impl FromStr for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_name_is_trimmed_and_bounded() {
@@ -86,5 +87,17 @@ mod tests {
         assert!("é".repeat(200).parse::<Name>().is_ok());
         assert_eq!("a\0b".parse::<Name>(), Err(InvalidName::Control));
         assert_eq!("a\r\nBcc: b".parse::<Name>(), Err(InvalidName::Control));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_read_back_and_has_no_line_of_its_own(text: String, near in "[ a-z\u{0}-\u{20}é]{0,210}") {
+            for text in [text, near] {
+                if let Ok(name) = text.parse::<Name>() {
+                    prop_assert!(!name.as_str().chars().any(char::is_control));
+                    prop_assert_eq!(name.as_str().parse::<Name>(), Ok(name.clone()));
+                }
+            }
+        }
     }
 }

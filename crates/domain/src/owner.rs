@@ -44,3 +44,20 @@ impl FromStr for Owner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    proptest! {
+        #[test]
+        fn an_owner_is_read_back(tenant: Option<u128>, text: String) {
+            let owner = tenant.map_or(Owner::Platform, |id| Owner::Tenant(Id::from_uuid(Uuid::from_u128(id))));
+            prop_assert_eq!(owner.to_string().parse::<Owner>().unwrap(), owner);
+            let _ = text.parse::<Owner>();
+        }
+    }
+}

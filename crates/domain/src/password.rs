@@ -100,6 +100,7 @@ static MOST_COMMON: LazyLock<Vec<&'static str>> =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const POLICY: PasswordPolicy = PasswordPolicy { min_length: 8 };
 
@@ -147,5 +148,16 @@ mod tests {
     fn the_list_is_in_order() {
         assert!(MOST_COMMON.is_sorted());
         assert!(MOST_COMMON.len() > 10_000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_spellings_agree(text: String) {
+            let attempted = Password::attempt(&text);
+            if let Ok(chosen) = choose(&text) {
+                let attempted = attempted.unwrap();
+                prop_assert_eq!(chosen.as_bytes(), attempted.as_bytes());
+            }
+        }
     }
 }

@@ -151,6 +151,7 @@ impl fmt::Debug for TypedCode {
 mod tests {
     use super::*;
     use crate::id::Id;
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     fn waiting(id: u128, minute: u64, code: bool) -> Registration {
@@ -196,6 +197,21 @@ mod tests {
         for text in ["", "12345", "1234567", "12345a", "１２３４５６", "123456789012345678901234567890"]
         {
             assert!(TypedCode::parse(text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_read_however_they_are_grouped(digits in "[0-9]{6}", gaps in prop::collection::vec("[ -]{0,3}", 7)) {
+            let typed: String = gaps.iter().map(String::as_str).zip(digits.split("")).flat_map(|(gap, digit)| [digit, gap]).collect();
+            let code = TypedCode::parse(&typed).unwrap();
+            prop_assert_eq!(code.digits().as_slice(), digits.as_bytes());
+        }
+
+        #[test]
+        fn no_text_panics_and_what_is_read_are_digits(text: String) {
+            let code = TypedCode::parse(&text);
+            prop_assert!(code.is_none_or(|code| code.digits().iter().all(u8::is_ascii_digit)));
         }
     }
 }

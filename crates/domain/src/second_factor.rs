@@ -118,6 +118,7 @@ pub fn otpauth_url(issuer: &Name, account: &Email, secret_base32: &str) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn one_step_of_drift_is_accepted_each_way() {
@@ -148,5 +149,23 @@ mod tests {
             url,
             "otpauth://totp/Acme%20%26%20S%C3%B6hne:a%2Bb%40c.example?secret=AAAA&issuer=Acme%20%26%20S%C3%B6hne&algorithm=SHA1&digits=6&period=30"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_recovery_code_is_read_back_from_what_was_shown(text in "[a-zA-Z2-7]{16}") {
+            let code = RecoveryCode::parse(&text).unwrap();
+            prop_assert!(code.as_bytes().eq_ignore_ascii_case(text.as_bytes()));
+            prop_assert_eq!(RecoveryCode::parse(&code.to_groups()), Some(code));
+        }
+
+        #[test]
+        fn no_text_panics(text: String, near in "[a-z0-9 -]{0,24}") {
+            for text in [text, near] {
+                if let TypedFactor::Recovery(code) = TypedFactor::read(&text) {
+                    prop_assert_eq!(RecoveryCode::parse(&code.to_groups()), Some(code));
+                }
+            }
+        }
     }
 }

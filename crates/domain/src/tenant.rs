@@ -134,3 +134,19 @@ impl fmt::Display for PlanName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_identity_is_what_was_written(text in "[!-~]{1,256}", other: String) {
+            let identity: NetworkIdentity = text.parse().unwrap();
+            prop_assert_eq!(identity.as_str(), &text);
+            prop_assert!(other.parse::<NetworkIdentity>().is_err() || other.bytes().all(|b| b.is_ascii_graphic()));
+            prop_assert!(other.parse::<PlanName>().is_err() || PlanName::ALL.contains(&other.as_str()));
+        }
+    }
+}

@@ -102,6 +102,7 @@ impl fmt::Debug for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn instants_are_written_in_utc_without_a_fraction() {
@@ -126,5 +127,19 @@ mod tests {
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Timestamp::from_micros(0).since(end), Duration::ZERO);
         assert!(!end.to_rfc3339_seconds().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn an_instant_is_read_back(micros in -62_135_596_800_000_000_i64..253_402_300_800_000_000) {
+            let instant = Timestamp::from_micros(micros);
+            prop_assert_eq!(instant.to_string().parse(), Ok(instant));
+        }
+
+        #[test]
+        fn no_instant_and_no_text_panics(micros: i64, text: String, near in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,12})?(Z|[+-][0-9]{2}:[0-9]{2})") {
+            let _ = Timestamp::from_micros(micros).to_rfc3339_seconds();
+            let _ = (text.parse::<Timestamp>(), near.parse::<Timestamp>());
+        }
     }
 }

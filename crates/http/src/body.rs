@@ -269,6 +269,7 @@ impl<A, B, C> Required for (Option<A>, Option<B>, Option<C>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_form_is_read_as_browsers_write_it_and_no_other_way() {
@@ -281,5 +282,22 @@ mod tests {
         let many: Vec<_> = (0..=MAX_FIELDS).map(|number| number.to_string()).collect();
         assert!(form(many[1..].join("&").as_bytes()).is_ok());
         assert!(matches!(form(many.join("&").as_bytes()), Err(Fault::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_form_is_read_back(fields in prop::collection::btree_map(any::<String>(), any::<String>(), 0..8)) {
+            let written = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+            let read: std::collections::BTreeMap<_, _> = form(written.as_bytes()).unwrap().into_iter().collect();
+            prop_assert_eq!(read, fields);
+        }
+
+        #[test]
+        fn no_body_panics(bytes: Vec<u8>, near in "[a-c%0-9A-F=&+]{0,40}", text in r#"[\[\]{}":,a0. -]{0,40}"#) {
+            for body in [&bytes[..], near.as_bytes(), text.as_bytes()] {
+                let _ = form(body);
+                let _ = json::<std::collections::BTreeMap<String, Option<String>>>(body);
+            }
+        }
     }
 }

@@ -162,6 +162,7 @@ fn form_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn basic_credentials_are_decoded_twice() {
@@ -177,6 +178,25 @@ mod tests {
     fn other_authorizations_are_unreadable() {
         for value in ["", "Basic", "Basic !", "Bearer x", &format!("Basic {}", STANDARD.encode("no colon"))] {
             assert!(read_basic(value).is_none(), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn basic_credentials_are_read_back(id: String, secret: String, extra in " {1,3}") {
+            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let value = format!("Basic{extra}{}", STANDARD.encode(format!("{}:{}", encoded(&id), encoded(&secret))));
+            let Some(Basic::Present { client_id, client_secret }) = read_basic(&value) else {
+                panic!("unreadable: {value}");
+            };
+            prop_assert_eq!((&client_id, client_secret.expose()), (&id, &secret));
+        }
+
+        #[test]
+        fn no_header_panics(text: String, bytes: Vec<u8>, name in "(?i)(basic|bearer)") {
+            for value in [text.clone(), format!("{name} {text}"), format!("{name} {}", STANDARD.encode(&bytes))] {
+                let _ = (read_basic(&value), scheme(&value, "Bearer"));
+            }
         }
     }
 }

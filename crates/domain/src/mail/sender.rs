@@ -43,7 +43,7 @@ impl FromStr for Sender {
             return Ok(Self { name: None, email: parse(text)? });
         };
         let name = name.trim();
-        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name).trim();
         // A line break would add headers to every mail, a quote or bracket end the name early.
         if name.chars().count() > MAX_NAME || name.contains(|c: char| c.is_control() || "<>\"\\".contains(c))
         {
@@ -66,6 +66,7 @@ impl fmt::Display for Sender {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_sender_is_an_address_with_or_without_a_name() {
@@ -97,6 +98,19 @@ mod tests {
             "A <a@b.example",
         ] {
             assert_eq!(text.parse::<Sender>(), Err(InvalidSender), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_shown_and_read_back(text: String, near in "[ \"<>a-z.@\r\n]{0,20} ?<a@b.example>") {
+            for text in [text, near] {
+                if let Ok(sender) = text.parse::<Sender>() {
+                    let shown = sender.to_string();
+                    prop_assert!(!shown.contains(char::is_control));
+                    prop_assert_eq!(shown.parse::<Sender>(), Ok(sender), "{:?}", text);
+                }
+            }
         }
     }
 }

@@ -388,6 +388,7 @@ fn line(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn accepts<T>(rule: &Rule<T>, text: &str) -> bool {
         (rule.parse)(text).is_some()
@@ -510,6 +511,41 @@ mod tests {
         assert!(accepts(&MAILBOX, "Keystead <no-reply@localhost>"));
         for text in ["", "Keystead", "a@b\r\nBcc: c@d", "a@b\u{7f}", "a@b\0"] {
             assert!(!accepts(&MAILBOX, text), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_shown_is_read_back(
+            text: String, url in "(sqlite|postgres|postgresql|https?|smtps?)://?[a-zA-Z0-9:@./?=&%{}\\[\\]-]{0,30}", list in "[0-9./:, ]{0,30}",
+        ) {
+            for text in [text, url, list] {
+                let _ = (accepts(&URL, &text), accepts(&MAIL, &text), accepts(&RATIO, &text), accepts(&HEADER, &text));
+                let again = |shown: Option<String>| shown.unwrap_or_default();
+                if let Some(value) = (DATABASE.parse)(&text) {
+                    let shown = again(value.show());
+                    prop_assert!((DATABASE.parse)(&shown).is_some(), "{}", shown);
+                }
+                if let Some(value) = (RANGES.parse)(&text) {
+                    prop_assert_eq!((RANGES.parse)(&again(value.show())), Some(value));
+                }
+                if let Some(value) = (QUOTA.parse)(&text) {
+                    prop_assert_eq!((QUOTA.parse)(&again(value.show())), Some(value));
+                }
+                if let Some(value) = (ADDRESS.parse)(&text) {
+                    prop_assert_eq!((ADDRESS.parse)(&again(value.show())), Some(value));
+                }
+            }
+        }
+
+        #[test]
+        fn no_password_of_a_url_is_shown(password in "[A-Z]{12}", user in "[a-z]{1,5}", tail in "[a-z0-9./?=&%@:-]{0,20}") {
+            for url in [format!("postgres://{user}:{password}@host/{tail}"), format!("postgres://host/db?password={password}&{tail}")] {
+                if let Some(database) = (DATABASE.parse)(&url) {
+                    prop_assert!(!format!("{database} {database:?}").contains(&password), "{}", url);
+                    prop_assert!(!crate::config::url::without_password(&url).contains(&password), "{}", url);
+                }
+            }
         }
     }
 }

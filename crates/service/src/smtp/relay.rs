@@ -195,6 +195,7 @@ impl Eq for Relay {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parse(text: &str) -> Relay {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -285,6 +286,29 @@ mod tests {
             "smtp://::1:25",
         ] {
             assert_eq!(url.parse::<Relay>(), Err(InvalidRelay), "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_shown_without_its_password_and_read_back(
+            text: String, near in "smtps?://([a-z%0-9:]{0,8}@)?[a-z0-9.:\\[\\]-]{0,12}(/|\\?tls=(off|required))?",
+        ) {
+            for text in [text, near] {
+                if let Ok(relay) = text.parse::<Relay>() {
+                    let again = relay.to_string().replace(":***@", ":x@").parse::<Relay>();
+                    let seen = |relay: &Relay| (relay.host.clone(), relay.port, relay.security, relay.login.as_ref().map(|login| login.user.clone()));
+                    prop_assert_eq!(again.as_ref().map(seen), Ok(seen(&relay)), "{}", text);
+                }
+            }
+        }
+
+        #[test]
+        fn a_login_is_read_back(user in "[^\\p{Cc}]{1,12}", password in "[^\\p{Cc}]{1,12}") {
+            let encoded = |text: &str| utf8_percent_encode(text, USERINFO).to_string();
+            let relay = parse(&format!("smtps://{}:{}@mail.example.com", encoded(&user), encoded(&password)));
+            let login = relay.login().unwrap();
+            prop_assert_eq!((&login.user, login.password.expose()), (&user, &password));
         }
     }
 }
