@@ -55,7 +55,7 @@ struct LeakReportAnswer {
     request_body = LeakReportBody,
     responses(
         (status = 202, description = "The same whatever the keys are; those that are somebody's are revoked, and their holders told", body = LeakReportAnswer),
-        (status = 401, description = "A scanner's report without a good signature", body = crate::error::ProblemBody)
+        (status = 401, description = "A scanner's report without a good signature", body = crate::error::ProblemBody, content_type = "application/problem+json")
     )
 )]
 async fn report(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
