@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Forms,
     /// HMACs of audit events and of their seals.
     Audit,
+    /// HMACs that say which user an address without one is treated like.
+    Alike,
     /// Encrypting the root key under the master key.
     RootKey,
     /// The key id; not a key.
@@ -36,6 +38,7 @@ impl Purpose {
             Self::Codes => b"keystead codes v1",
             Self::Forms => b"keystead forms v1",
             Self::Audit => b"keystead audit v1",
+            Self::Alike => b"keystead alike v1",
             Self::RootKey => b"keystead root key v1",
             Self::KeyId => b"keystead key id v1",
         }

@@ -9,7 +9,11 @@ use crate::Secret;
 /// A password as somebody typed it, in Unicode's compatibility form (NFKC), so that the same
 /// keystrokes give the same bytes on every keyboard. Never truncated.
 #[derive(Debug, Clone)]
-pub struct Password(Secret<String>);
+pub struct Password {
+    normalized: Secret<String>,
+    /// The text as it came, where the form changed it.
+    typed: Option<Secret<String>>,
+}
 
 impl Password {
     /// The most bytes that a password may have, so that hashing one cannot be made expensive.
@@ -20,14 +24,16 @@ impl Password {
         if text.len() > Self::MAX_BYTES {
             return Err(WeakPassword::TooLong);
         }
-        Ok(Self(Secret::new(text.nfkc().collect())))
+        let normalized: String = text.nfkc().collect();
+        let typed = (normalized != text).then(|| Secret::new(text.to_owned()));
+        Ok(Self { normalized: Secret::new(normalized), typed })
     }
 
     /// Reads a password that somebody chooses. `known` are the texts that an attacker would try
     /// first: the address, the name, the product's name.
     pub fn choose(text: &str, policy: PasswordPolicy, known: &[&str]) -> Result<Self, WeakPassword> {
         let password = Self::attempt(text)?;
-        let chosen = password.0.expose();
+        let chosen = password.normalized.expose();
         if chosen.chars().count() < policy.min_length {
             return Err(WeakPassword::TooShort { min: policy.min_length });
         }
@@ -45,7 +51,13 @@ impl Password {
 
     /// The bytes to hash.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.expose().as_bytes()
+        self.normalized.expose().as_bytes()
+    }
+
+    /// The bytes that were typed, where they are others: what a system that does not normalize
+    /// passwords has hashed.
+    pub fn as_typed(&self) -> Option<&[u8]> {
+        self.typed.as_ref().map(|typed| typed.expose().as_bytes())
     }
 }
 
@@ -142,6 +154,8 @@ mod tests {
         let composed = Password::attempt("pâté").unwrap();
         let decomposed = Password::attempt("pa\u{302}te\u{301}").unwrap();
         assert_eq!(composed.as_bytes(), decomposed.as_bytes());
+        assert_eq!(composed.as_typed(), None);
+        assert_eq!(decomposed.as_typed(), Some("pa\u{302}te\u{301}".as_bytes()));
     }
 
     #[test]

@@ -68,19 +68,19 @@ impl FromStr for UserStatus {
     }
 }
 
-/// A password hash as a PHC string (`$argon2id$v=19$m=…`). Not a secret that opens anything by
-/// itself, but nothing to print either.
+/// A password hash as it is stored: a PHC string (`$argon2id$v=19$m=…`), or what another system
+/// made, behind `imported:`. Not a secret that opens anything by itself, but nothing to print either.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Wraps a PHC string.
-    pub const fn new(phc: String) -> Self {
-        Self(phc)
+    /// Wraps what is stored.
+    pub const fn new(text: String) -> Self {
+        Self(text)
     }
 
-    /// The PHC string.
-    pub fn as_phc(&self) -> &str {
+    /// What is stored.
+    pub fn as_stored(&self) -> &str {
         &self.0
     }
 }

@@ -67,7 +67,7 @@ pub fn insert(tx: &mut TenantTx<'_>, user: &User, password: Option<&PasswordHash
         last_login_at: user.last_login_at.map(Timestamp::as_micros),
         updated_at: Some(user.updated_at.as_micros()),
     };
-    let hash = users::password_hash.eq(password.map(|hash| hash.as_phc().to_owned()));
+    let hash = users::password_hash.eq(password.map(|hash| hash.as_stored().to_owned()));
     on!(tx, |conn| diesel::insert_into(users::table).values((&row, hash)).execute(conn))?;
     Ok(())
 }
@@ -124,8 +124,8 @@ pub fn replace_password(
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .filter(users::password_hash.eq(checked.as_phc()))
-        .set(users::password_hash.eq(new.as_phc()))
+        .filter(users::password_hash.eq(checked.as_stored()))
+        .set(users::password_hash.eq(new.as_stored()))
         .keep_prepared()
         .execute(conn))?;
     Ok(changed == 1)
@@ -151,7 +151,7 @@ pub fn reset_password(
     let changed = on!(tx, |conn| diesel::update(users::table.find(key))
         .filter(users::status.eq(UserStatus::Active.as_str()))
         .set((
-            users::password_hash.eq(new.as_phc()),
+            users::password_hash.eq(new.as_stored()),
             users::email_verified_at.eq(Some(verified_at.as_micros()))
         ))
         .keep_prepared()
@@ -281,7 +281,7 @@ pub fn rename(
 pub fn remove(tx: &mut TenantTx<'_>, user: UserId, checked: &PasswordHash) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
     let removed = on!(tx, |conn| diesel::delete(users::table.find(key))
-        .filter(users::password_hash.eq(checked.as_phc()))
+        .filter(users::password_hash.eq(checked.as_stored()))
         .execute(conn))?;
     tx.revoke(Revocation::User(user));
     Ok(removed == 1)

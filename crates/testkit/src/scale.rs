@@ -196,7 +196,7 @@ impl<'d> Tables<'d> {
         env: &dyn Env,
     ) -> UserId {
         let id = UserId::mint(joined, env);
-        let (hash, joined) = (password.as_phc(), joined.as_micros());
+        let (hash, joined) = (password.as_stored(), joined.as_micros());
         self.users.push(format!(
             "('{tenant}','{id}','{email}','{email}',{joined},'User {number}','{hash}','active',FALSE,{joined})"
         ));
@@ -228,7 +228,8 @@ impl<'d> Tables<'d> {
         env: &dyn Env,
     ) -> Vec<PopulatedKey> {
         let (user, membership) = (UserId::mint(now, env), MembershipId::mint(now, env));
-        let (hash, email, joined) = (password.as_phc(), format!("person{at}@example.com"), now.as_micros());
+        let (hash, email, joined) =
+            (password.as_stored(), format!("person{at}@example.com"), now.as_micros());
         self.users.push(format!(
             "('platform','{user}','{email}','{email}',{joined},'Person {at}','{hash}','active',FALSE,{joined})"
         ));

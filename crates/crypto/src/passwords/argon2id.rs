@@ -6,7 +6,7 @@ use keystead_domain::password::Password;
 use keystead_domain::user::PasswordHash;
 use subtle::ConstantTimeEq;
 
-use super::Verdict;
+use super::{NotAHash, Verdict};
 
 /// Bytes of salt and of output: RFC 9106 §4's recommendation.
 pub(crate) const SALT_LEN: usize = 16;
@@ -46,11 +46,6 @@ impl Argon2Cost {
     }
 }
 
-/// A stored hash that argon2 cannot make sense of, or a cost that it refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an argon2id hash")]
-pub struct NotArgon2id;
-
 /// Working memory, kept from one hash to the next: fresh pages for each would cost a tenth of
 /// the time.
 #[derive(Default)]
@@ -76,12 +71,12 @@ pub(crate) fn hash(
     salt: [u8; SALT_LEN],
     cost: &Argon2Cost,
     memory: &mut Memory,
-) -> Result<PasswordHash, NotArgon2id> {
+) -> Result<PasswordHash, NotAHash> {
     let mut output = [0; OUTPUT_LEN];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.0.clone());
     argon2
         .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, memory.blocks(&cost.0))
-        .map_err(|_| NotArgon2id)?;
+        .map_err(|_| NotAHash)?;
     phc(cost, &salt, &output)
 }
 
@@ -89,18 +84,18 @@ pub(crate) fn hash(
 pub(crate) fn decoy(
     random: [u8; SALT_LEN + OUTPUT_LEN],
     cost: &Argon2Cost,
-) -> Result<PasswordHash, NotArgon2id> {
+) -> Result<PasswordHash, NotAHash> {
     let (salt, output) = random.split_at(SALT_LEN);
     phc(cost, salt, output)
 }
 
-fn phc(cost: &Argon2Cost, salt: &[u8], output: &[u8]) -> Result<PasswordHash, NotArgon2id> {
+fn phc(cost: &Argon2Cost, salt: &[u8], output: &[u8]) -> Result<PasswordHash, NotAHash> {
     let phc = Phc {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(&cost.0).map_err(|_| NotArgon2id)?,
-        salt: Some(Salt::new(salt).map_err(|_| NotArgon2id)?),
-        hash: Some(Output::new(output).map_err(|_| NotArgon2id)?),
+        params: ParamsString::try_from(&cost.0).map_err(|_| NotAHash)?,
+        salt: Some(Salt::new(salt).map_err(|_| NotAHash)?),
+        hash: Some(Output::new(output).map_err(|_| NotAHash)?),
     };
     Ok(PasswordHash::new(phc.to_string()))
 }
@@ -110,18 +105,18 @@ pub(crate) fn verify(
     stored: &PasswordHash,
     cost: &Argon2Cost,
     memory: &mut Memory,
-) -> Result<Verdict, NotArgon2id> {
-    let stored = Phc::new(stored.as_phc()).map_err(|_| NotArgon2id)?;
-    let version = Version::try_from(stored.version.ok_or(NotArgon2id)?).map_err(|_| NotArgon2id)?;
-    let params = Params::try_from(&stored).map_err(|_| NotArgon2id)?;
-    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else { return Err(NotArgon2id) };
+) -> Result<Verdict, NotAHash> {
+    let stored = Phc::new(stored.as_stored()).map_err(|_| NotAHash)?;
+    let version = Version::try_from(stored.version.ok_or(NotAHash)?).map_err(|_| NotAHash)?;
+    let params = Params::try_from(&stored).map_err(|_| NotAHash)?;
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else { return Err(NotAHash) };
     if stored.algorithm != Algorithm::Argon2id.ident() {
-        return Err(NotArgon2id);
+        return Err(NotAHash);
     }
     let mut output = vec![0; expected.len()];
     Argon2::new(Algorithm::Argon2id, version, params.clone())
         .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, memory.blocks(&params))
-        .map_err(|_| NotArgon2id)?;
+        .map_err(|_| NotAHash)?;
     if bool::from(output.ct_eq(expected.as_bytes())) {
         Ok(Verdict::Right { rehash: !cost.is(&params) })
     } else {
@@ -142,7 +137,7 @@ mod tests {
         let cost = Argon2Cost::new(8, 1, 1).unwrap();
         let mut memory = Memory::default();
         let stored = hash(&password("open sesame"), [7; SALT_LEN], &cost, &mut memory).unwrap();
-        assert!(stored.as_phc().starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{}", stored.as_phc());
+        assert!(stored.as_stored().starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{}", stored.as_stored());
         let mut check = |text| verify(&password(text), &stored, &cost, &mut memory).unwrap();
         assert_eq!(check("open sesame"), Verdict::Right { rehash: false });
         assert_eq!(check("open sesamE"), Verdict::Wrong);

@@ -17,8 +17,9 @@ use keystead_domain::Env;
 use keystead_domain::password::Password;
 use keystead_domain::user::PasswordHash;
 
-use super::Verdict;
-use super::argon2id::{self, Argon2Cost, Memory, NotArgon2id, SALT_LEN};
+use super::argon2id::{self, Argon2Cost, Memory, SALT_LEN};
+use super::imported::ImportedHash;
+use super::{NotAHash, Verdict};
 
 /// After how long without a password a thread gives back the memory that it hashes in.
 const IDLE: Duration = Duration::from_secs(5);
@@ -34,8 +35,33 @@ pub struct Hasher {
 }
 
 enum Job {
-    Hash(Password, [u8; SALT_LEN], SyncSender<Result<PasswordHash, NotArgon2id>>),
-    Verify(Password, PasswordHash, SyncSender<Result<Verdict, NotArgon2id>>),
+    Hash(Password, [u8; SALT_LEN], SyncSender<Result<PasswordHash, NotAHash>>),
+    Verify(Box<Check>, SyncSender<Result<Verdict, NotAHash>>),
+}
+
+/// What checking one password takes. All of it is computed, whatever decides.
+struct Check {
+    password: Password,
+    ours: PasswordHash,
+    imported: Option<ImportedHash>,
+    decides: Decides,
+}
+
+/// Whose verdict counts. The other is there for the time that it takes.
+enum Decides {
+    Ours,
+    Imported,
+}
+
+impl Check {
+    fn run(self, cost: &Argon2Cost, memory: &mut Memory) -> Result<Verdict, NotAHash> {
+        let ours = argon2id::verify(&self.password, &self.ours, cost, memory);
+        let imported = self.imported.map(|hash| hash.verify(&self.password));
+        match self.decides {
+            Decides::Ours => ours,
+            Decides::Imported => imported.unwrap_or(Err(NotAHash)),
+        }
+    }
 }
 
 /// Too many passwords wait to be hashed. Trying again after a second may do.
@@ -54,8 +80,8 @@ pub enum HashingError {
     Broken,
 }
 
-impl From<NotArgon2id> for HashingError {
-    fn from(_: NotArgon2id) -> Self {
+impl From<NotAHash> for HashingError {
+    fn from(_: NotAHash) -> Self {
         Self::Broken
     }
 }
@@ -97,12 +123,41 @@ impl Hasher {
     /// Checks a typed password. Without a stored hash it takes as long as with one, and the
     /// password is wrong. Blocks until it is done.
     pub fn verify(&self, password: Password, stored: Option<&PasswordHash>) -> Result<Verdict, HashingError> {
-        let stored = stored.unwrap_or(&self.decoy).clone();
-        self.ask(|reply| Job::Verify(password, stored, reply))
+        let check = match stored.and_then(ImportedHash::from_stored).transpose()? {
+            // As much of ours as anybody else has, so that none takes less time than that.
+            Some(imported) => Check {
+                password,
+                ours: self.decoy.clone(),
+                imported: Some(imported),
+                decides: Decides::Imported,
+            },
+            None => Check {
+                password,
+                ours: stored.unwrap_or(&self.decoy).clone(),
+                imported: None,
+                decides: Decides::Ours,
+            },
+        };
+        self.ask(|reply| Job::Verify(Box::new(check), reply))
+    }
+
+    /// The same where there is no user, and so `stored` is no user's: it takes as long as it would
+    /// for a user whose hash is `alike`, which decides nothing.
+    pub fn verify_alike(
+        &self,
+        password: Password,
+        stored: Option<&PasswordHash>,
+        alike: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashingError> {
+        // A hash that cannot be read is the trouble of the user who has it.
+        let imported = alike.and_then(ImportedHash::from_stored).and_then(Result::ok);
+        let ours = stored.unwrap_or(&self.decoy).clone();
+        let check = Check { password, ours, imported, decides: Decides::Ours };
+        self.ask(|reply| Job::Verify(Box::new(check), reply))
     }
 
     /// What is waited for here is most of a sign-in, so traces show it.
-    fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, NotArgon2id>>) -> Job) -> Result<T, HashingError> {
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, NotAHash>>) -> Job) -> Result<T, HashingError> {
         let _span = tracing::trace_span!(target: "keystead::trace", "password hash").entered();
         let (reply, answer) = sync_channel(1);
         self.queue.push(job(reply))?;
@@ -214,8 +269,8 @@ fn work(queue: &Queue, turn: Turn, cost: &Argon2Cost) {
             Next::Work(Job::Hash(password, salt, reply)) => {
                 let _ = reply.send(argon2id::hash(&password, salt, cost, &mut memory));
             }
-            Next::Work(Job::Verify(password, stored, reply)) => {
-                let _ = reply.send(argon2id::verify(&password, &stored, cost, &mut memory));
+            Next::Work(Job::Verify(check, reply)) => {
+                let _ = reply.send(check.run(cost, &mut memory));
             }
             Next::Rest => memory = Memory::default(),
             Next::End => return,
@@ -280,6 +335,21 @@ mod tests {
         let stored = hasher.hash(password("open sesame")).unwrap();
         let right = Verdict::Right { rehash: false };
         assert_eq!(hasher.verify(password("open sesame"), Some(&stored)), Ok(right));
+    }
+
+    #[test]
+    fn an_imported_hash_decides_for_its_user_alone() {
+        let hasher = hasher(Argon2Cost::new(8, 1, 1).unwrap(), 1, 8);
+        let text = "$2b$04$OJhSyufd1zN2905Po/A0ZOsiyx6FleVqR8LO8dhOGpMTM/w1ROSC.";
+        let imported = text.parse::<ImportedHash>().unwrap().to_stored();
+        let right = || password("correct horse battery staple");
+        assert_eq!(hasher.verify(right(), Some(&imported)), Ok(Verdict::Right { rehash: true }));
+        assert_eq!(hasher.verify(password("another"), Some(&imported)), Ok(Verdict::Wrong));
+        assert_eq!(hasher.verify_alike(right(), None, Some(&imported)), Ok(Verdict::Wrong));
+        let ours = hasher.hash(password("a sign-up's")).unwrap();
+        assert_eq!(hasher.verify_alike(right(), Some(&ours), Some(&imported)), Ok(Verdict::Wrong));
+        let known = hasher.verify_alike(password("a sign-up's"), Some(&ours), Some(&imported));
+        assert_eq!(known, Ok(Verdict::Right { rehash: false }));
     }
 
     #[test]

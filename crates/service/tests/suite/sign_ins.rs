@@ -53,7 +53,7 @@ both_backends! {
             let scope = Caller::host().allow(Action::ManageUsers, tenant.owner()).unwrap();
             let email = ADA.parse().unwrap();
             let found = database.open().read(|tx| rows::find_by_email(&mut tx.tenant(&scope), &email));
-            found.unwrap().unwrap().1.unwrap().as_phc().to_owned()
+            found.unwrap().unwrap().1.unwrap().as_stored().to_owned()
         };
         let before = hash();
         assert!(before.contains("m=8,t=1,p=1"), "{before}");
