@@ -141,6 +141,8 @@ actions! {
     SigningKeyRotated = "signing_key.rotated",
     /// A user was made by an operator.
     UserCreated = "user.created",
+    /// A user was brought along from another system by an operator.
+    UserImported = "user.imported",
     /// A user was locked by an operator.
     UserLocked = "user.locked",
     /// A locked user may sign in again.

@@ -12,8 +12,8 @@ use keystead_domain::id::UserId;
 use crate::schema::{audit_events, audit_processes};
 use crate::{PlatformTx, StoreError, TenantTx};
 
-#[derive(HasQuery)]
-#[diesel(table_name = audit_events)]
+#[derive(HasQuery, Insertable)]
+#[diesel(table_name = audit_events, treat_none_as_default_value = false)]
 pub(crate) struct EventRow {
     owner: String,
     id: String,
@@ -55,6 +55,20 @@ impl From<EventRow> for StoredEvent {
 
 /// Adds an event to the owner's trail, as the next of this process.
 pub fn insert(tx: &mut TenantTx<'_>, event: &Event) -> Result<(), StoreError> {
+    let row = number(tx, event)?;
+    on!(tx, |conn| diesel::insert_into(audit_events::table).values(&row).execute(conn))?;
+    Ok(())
+}
+
+/// Adds events to the owner's trail, some hundred at most, as the next of this process.
+pub fn insert_all(tx: &mut TenantTx<'_>, events: &[Event]) -> Result<(), StoreError> {
+    let rows = events.iter().map(|event| number(tx, event)).collect::<Result<Vec<_>, _>>()?;
+    on!(tx, |conn| diesel::insert_into(audit_events::table).values(&rows).execute(conn))?;
+    Ok(())
+}
+
+/// The row of an event, which is the next of this process.
+fn number(tx: &mut TenantTx<'_>, event: &Event) -> Result<EventRow, StoreError> {
     let record = EventRecord { owner: tx.key(), ..EventRecord::from(event) };
     let place = tx.claim().number(&record)?;
     if place.register {
@@ -64,23 +78,21 @@ pub fn insert(tx: &mut TenantTx<'_>, event: &Event) -> Result<(), StoreError> {
             .on_conflict_do_nothing()
             .execute(conn))?;
     }
-    let values = (
-        audit_events::owner.eq(record.owner),
-        audit_events::id.eq(record.id),
-        audit_events::at.eq(record.at),
-        audit_events::actor_kind.eq(record.actor_kind),
-        audit_events::actor_id.eq(record.actor_id),
-        audit_events::action.eq(record.action),
-        audit_events::target.eq(record.target),
-        audit_events::outcome.eq(record.outcome),
-        audit_events::ip.eq(record.ip),
-        audit_events::user_agent.eq(record.user_agent),
-        audit_events::process.eq(place.process),
-        audit_events::number.eq(place.number),
-        audit_events::mac.eq(place.mac.as_bytes().to_vec()),
-    );
-    on!(tx, |conn| diesel::insert_into(audit_events::table).values(values).execute(conn))?;
-    Ok(())
+    Ok(EventRow {
+        owner: record.owner,
+        id: record.id,
+        at: record.at,
+        actor_kind: record.actor_kind,
+        actor_id: record.actor_id,
+        action: record.action,
+        target: record.target,
+        outcome: record.outcome,
+        ip: record.ip,
+        user_agent: record.user_agent,
+        process: Some(place.process),
+        number: Some(place.number),
+        mac: Some(place.mac.as_bytes().to_vec()),
+    })
 }
 
 /// How many events of the owner are of this action with this outcome.

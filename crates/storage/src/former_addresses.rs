@@ -4,6 +4,8 @@
 //! What is asked here about one user is asked while its row is [held](crate::users::hold), so that a
 //! user's former addresses stay in the order in which they were left.
 
+use std::collections::HashSet;
+
 use diesel::dsl::{exists, max};
 use diesel::prelude::*;
 use keystead_domain::address_change::FormerAddress;
@@ -62,6 +64,19 @@ pub fn insert(tx: &mut TenantTx<'_>, former: &FormerAddress) -> Result<(), Store
     );
     on!(tx, |conn| diesel::insert_into(former_addresses::table).values(values).execute(conn))?;
     Ok(())
+}
+
+/// Which of these addresses, some hundred at most, users had that can still go back to them: their keys.
+pub fn kept(tx: &mut TenantTx<'_>, emails: &[Email], now: Timestamp) -> Result<HashSet<String>, StoreError> {
+    let directory = former_addresses::directory.eq(tx.key());
+    let keys: Vec<_> = emails.iter().map(Email::key).collect();
+    let found: Vec<String> = on!(tx, |conn| former_addresses::table
+        .filter(directory)
+        .filter(former_addresses::email_key.eq_any(&keys))
+        .filter(former_addresses::expires_at.gt(now.as_micros()))
+        .select(former_addresses::email_key)
+        .load(conn))?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether a user other than `own` had this address and can still go back to it.

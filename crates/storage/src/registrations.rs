@@ -174,6 +174,17 @@ pub fn remove_by_email(tx: &mut TenantTx<'_>, email: &Email) -> Result<(), Store
     Ok(())
 }
 
+/// Discards the sign-ups that wait for any of these addresses, some hundred at most.
+pub fn remove_by_emails(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<(), StoreError> {
+    let directory = registrations::directory.eq(tx.key());
+    let keys: Vec<_> = emails.iter().map(Email::key).collect();
+    on!(tx, |conn| diesel::delete(registrations::table)
+        .filter(directory)
+        .filter(registrations::email_key.eq_any(&keys))
+        .execute(conn))?;
+    Ok(())
+}
+
 /// Removes at most `limit` registrations that ran out; returns how many.
 pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
     let keys: Vec<(String, String)> = on!(tx, |conn| registrations::table

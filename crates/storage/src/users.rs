@@ -1,6 +1,11 @@
 //! Users of a directory, and their password hashes.
 
+use std::collections::HashSet;
+
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
+use keystead_domain::handle::Handle;
 use keystead_domain::id::UserId;
 use keystead_domain::name::Name;
 use keystead_domain::revocation::Revocation;
@@ -13,7 +18,7 @@ use crate::schema::{deployment, users};
 use crate::{StoreError, TenantTx};
 
 #[derive(HasQuery, Insertable)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 pub(crate) struct UserRow {
     directory: String,
     id: String,
@@ -50,26 +55,75 @@ impl TryFrom<UserRow> for User {
     }
 }
 
+#[derive(Insertable)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
+struct NewUserRow<'h> {
+    #[diesel(embed)]
+    row: UserRow,
+    password_hash: Option<&'h str>,
+}
+
+impl<'h> NewUserRow<'h> {
+    fn of(directory: String, user: &User, password: Option<&'h PasswordHash>) -> Self {
+        let row = UserRow {
+            directory,
+            id: user.id.to_string(),
+            email: user.email.to_string(),
+            email_key: user.email.key().to_owned(),
+            email_verified_at: user.email_verified_at.map(Timestamp::as_micros),
+            name: user.name.as_ref().map(ToString::to_string),
+            status: user.status.as_str().to_owned(),
+            operator: user.operator,
+            created_at: user.created_at.as_micros(),
+            handle: user.handle.as_ref().map(ToString::to_string),
+            last_login_at: user.last_login_at.map(Timestamp::as_micros),
+            updated_at: Some(user.updated_at.as_micros()),
+        };
+        Self { row, password_hash: password.map(PasswordHash::as_stored) }
+    }
+}
+
 /// Adds a user to the directory. Its address may be [taken](crate::UniqueKey::UserEmail), or its
 /// [handle](crate::UniqueKey::UserHandle).
 pub fn insert(tx: &mut TenantTx<'_>, user: &User, password: Option<&PasswordHash>) -> Result<(), StoreError> {
-    let row = UserRow {
-        directory: tx.key(),
-        id: user.id.to_string(),
-        email: user.email.to_string(),
-        email_key: user.email.key().to_owned(),
-        email_verified_at: user.email_verified_at.map(Timestamp::as_micros),
-        name: user.name.as_ref().map(ToString::to_string),
-        status: user.status.as_str().to_owned(),
-        operator: user.operator,
-        created_at: user.created_at.as_micros(),
-        handle: user.handle.as_ref().map(ToString::to_string),
-        last_login_at: user.last_login_at.map(Timestamp::as_micros),
-        updated_at: Some(user.updated_at.as_micros()),
-    };
-    let hash = users::password_hash.eq(password.map(|hash| hash.as_stored().to_owned()));
-    on!(tx, |conn| diesel::insert_into(users::table).values((&row, hash)).execute(conn))?;
+    let row = NewUserRow::of(tx.key(), user, password);
+    on!(tx, |conn| diesel::insert_into(users::table).values(&row).execute(conn))?;
     Ok(())
+}
+
+/// Adds users to the directory, some hundred at most. The address of one may be
+/// [taken](crate::UniqueKey::UserEmail), or its [handle](crate::UniqueKey::UserHandle), and then none
+/// is added.
+pub fn insert_all(tx: &mut TenantTx<'_>, new: &[(User, Option<PasswordHash>)]) -> Result<(), StoreError> {
+    let directory = tx.key();
+    let rows: Vec<_> =
+        new.iter().map(|(user, hash)| NewUserRow::of(directory.clone(), user, hash.as_ref())).collect();
+    on!(tx, |conn| diesel::insert_into(users::table).values(&rows).execute(conn))?;
+    Ok(())
+}
+
+/// Which of these addresses the directory's users have, some hundred at most: their keys.
+pub fn taken(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<HashSet<String>, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    let keys: Vec<_> = emails.iter().map(Email::key).collect();
+    let found: Vec<String> = on!(tx, |conn| users::table
+        .filter(directory)
+        .filter(users::email_key.eq_any(&keys))
+        .select(users::email_key)
+        .load(conn))?;
+    Ok(found.into_iter().collect())
+}
+
+/// Which of these handles the directory's users have, some thousand at most.
+pub fn taken_handles(tx: &mut TenantTx<'_>, handles: &[&Handle]) -> Result<HashSet<String>, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    let handles: Vec<_> = handles.iter().map(|handle| handle.as_str()).collect();
+    let found: Vec<Option<String>> = on!(tx, |conn| users::table
+        .filter(directory)
+        .filter(users::handle.eq_any(&handles))
+        .select(users::handle)
+        .load(conn))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// The directory's user with this id.
@@ -92,6 +146,29 @@ pub fn find_by_email(
         .get_result(conn)
         .optional())?;
     row.map(|(row, hash)| Ok((User::try_from(row)?, hash.map(PasswordHash::new)))).transpose()
+}
+
+/// The password hash of the directory's user whose id's random end comes first from `place` on,
+/// round and round. Nothing where that user has none, or nobody is there.
+pub fn find_alike(tx: &mut TenantTx<'_>, place: &str) -> Result<Option<PasswordHash>, StoreError> {
+    let hash = match first_from(tx, place)? {
+        Some(hash) => hash,
+        None => first_from(tx, "")?.flatten(),
+    };
+    Ok(hash.map(PasswordHash::new))
+}
+
+fn first_from(tx: &mut TenantTx<'_>, place: &str) -> Result<Option<Option<String>>, StoreError> {
+    // As the index has it: the last twelve characters.
+    let end = || sql::<Text>("substr(users.id, 19)");
+    let directory = users::directory.eq(tx.key());
+    Ok(on!(tx, |conn| users::table
+        .filter(directory)
+        .filter(end().ge(place))
+        .order(end())
+        .select(users::password_hash)
+        .first(conn)
+        .optional())?)
 }
 
 /// The directory's user with this id, as others have left it, which nobody else changes before the

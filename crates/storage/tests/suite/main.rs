@@ -5,6 +5,7 @@
 mod access_requests;
 mod address_changes;
 mod counters;
+mod imports;
 mod inspection;
 mod isolation;
 mod migrations;
