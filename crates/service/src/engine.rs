@@ -9,7 +9,7 @@ use keystead_crypto::audit::AuditKey;
 use keystead_crypto::codes::CodeKey;
 use keystead_crypto::forms::FormKey;
 use keystead_crypto::master_key::MasterKey;
-use keystead_crypto::passwords::{Argon2Cost, Hasher};
+use keystead_crypto::passwords::{AlikeKey, Argon2Cost, Hasher};
 use keystead_crypto::reports::ReporterKey;
 use keystead_crypto::root_key::RootKey;
 use keystead_crypto::sealing::{Sealed, Sealer};
@@ -117,6 +117,7 @@ pub struct Engine {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) codes: Arc<CodeKey>,
     pub(crate) forms: FormKey,
+    pub(crate) alike: AlikeKey,
     pub(crate) keys: Keys,
     /// Makes the ids of requests out of their numbers. They guard nothing, so none is worth a system call.
     request_ids: RandomState,
@@ -198,6 +199,7 @@ impl Engine {
         )?;
         let codes = Arc::new(CodeKey::new(&root_key));
         let forms = FormKey::new(&root_key);
+        let alike = AlikeKey::new(&root_key);
         let (work, windows) = (Bell::default(), Windows::default());
         let max = settings.remembered;
         let (apps, clients) = (Memory::new(max), Memory::new(max));
@@ -210,6 +212,7 @@ impl Engine {
             sealer,
             codes,
             forms,
+            alike,
             keys,
             request_ids: RandomState::new(),
             requests: AtomicU64::new(0),

@@ -29,6 +29,7 @@ pub mod file_outbox;
 pub mod forms;
 pub mod forward_auth;
 pub mod idempotency;
+pub mod imports;
 pub mod inspection;
 pub mod introspection;
 pub mod leaks;

@@ -69,7 +69,8 @@ pub fn of_person(
 /// Signs an end user in.
 ///
 /// The work is the same whether or not the address is known: the same queries, one password
-/// check, the same writes. That the address has to be verified first is told only to whoever knows the
+/// check, the same writes. Where nobody has the address, the check takes as long as for some user of
+/// the directory ([`AlikeKey`](keystead_crypto::passwords::AlikeKey)). That the address has to be verified first is told only to whoever knows the
 /// password, of the user or of its newest sign-up.
 pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<SignIn> {
     sign_in(engine, caller, typed, &Style { limit: Limit::SignIn, transient: false, challenge: None })
@@ -95,17 +96,23 @@ fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: &Styl
     let factor = engine.factor_check(now);
     let addresses = engine.settings.address_rule(owner);
 
-    let (found, newest_sign_up) = engine.store.read(|tx| {
+    let place = engine.alike.place(owner, &email);
+    let (found, newest_sign_up, alike) = engine.store.read(|tx| {
         let mut tenant = tx.tenant(&scope);
         let found = users::find_by_email(&mut tenant, &email)?;
-        Ok((found, registrations::list_by_email(&mut tenant, &email, now)?.into_iter().next()))
+        let newest_sign_up = registrations::list_by_email(&mut tenant, &email, now)?.into_iter().next();
+        Ok((found, newest_sign_up, users::find_alike(&mut tenant, &place)?))
     })?;
-    let (user, stored) = match (found, newest_sign_up) {
-        (Some((user, hash)), _) => (Some(user), hash),
-        (None, Some(registration)) => (None, Some(registration.password)),
-        (None, None) => (None, None),
+    let (checked, user, stored) = match (found, newest_sign_up) {
+        (Some((user, stored)), _) => {
+            (engine.hasher.verify(password.clone(), stored.as_ref()), Some(user), stored)
+        }
+        (None, sign_up) => {
+            let stored = sign_up.map(|registration| registration.password);
+            (engine.hasher.verify_alike(password.clone(), stored.as_ref(), alike.as_ref()), None, stored)
+        }
     };
-    let verdict = match engine.hasher.verify(password.clone(), stored.as_ref()) {
+    let verdict = match checked {
         Ok(verdict) => verdict,
         Err(error) => {
             // Nothing was checked.

@@ -11,6 +11,7 @@ use keystead_domain::registration::TypedCode;
 use keystead_domain::user::AddressRule;
 use keystead_domain::{Email, Secret};
 use keystead_service::accounts::{self, NewAccount};
+use keystead_service::imports::{self, ImportedUser};
 use keystead_service::profile::{self, ProfileChange};
 use keystead_service::sessions::{self, SignedIn};
 use keystead_service::sign_ins::{self, PasswordSignIn, SignIn};
@@ -218,6 +219,36 @@ both_backends! {
     /// The delay grows with each failure here, but no two failures are of one address.
     fn so_they_do_where_requests_and_failures_are_counted(database: TestDatabase) {
         compare(&Keystead::with(&database, |settings| settings.rate_limits = Some(only_slowdown())));
+    }
+
+    /// Users whose hashes another system made, and addresses that nobody has, or somebody has just
+    /// signed up with.
+    fn so_they_do_where_users_were_imported(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let acme = keystead.tenant("Acme");
+        let app = keystead.caller(&acme);
+        let known = |n: usize| format!("known{n}@example.com");
+        let unknown = |n: usize| format!("unknown{n}@example.com");
+        // Some milliseconds, far more than a hash of ours takes here.
+        let hash = "$pbkdf2-sha512$1000$997be.9dy7lXam2NEWIsZQ$iZdmgP2.XsuZheYdNwlXayD5FJB/Dmp8nHC6bqXNd4VQijTH.YJ2dBMQprqkCL0sFWwRfeGeK3.OmyvGLZJNsQ";
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let prepare = |pairs: Range<usize>| {
+            let user = |n| ImportedUser {
+                email: known(n).parse().unwrap(),
+                verified: true,
+                name: None,
+                password: Some(hash.parse().unwrap()),
+                created_at: None,
+            };
+            let users: Vec<_> = pairs.clone().map(user).collect();
+            imports::users(&keystead.engine, &Caller::host(), acme.owner(), &users).unwrap();
+            for n in pairs.filter(|n| n.is_multiple_of(3)) {
+                let (email, password) = (unknown(n).parse().unwrap(), Secret::new(PASSWORD.to_owned()));
+                sign_ups::sign_up(&keystead.engine, &app, SignUp { email, password, name: None }).unwrap();
+            }
+        };
+        alike(prepare, |n| fail_to_sign_in(&keystead, &app, &known(n)), |n| fail_to_sign_in(&keystead, &app, &unknown(n)))
+            .unwrap_or_else(|times| panic!("imported: {times}"));
     }
 
     /// From the first failure over the one that the owner is told of to those that have to wait.

@@ -8,6 +8,7 @@ mod apps;
 mod audit_attacks;
 mod audit_trail;
 mod engine;
+mod imports;
 mod locks;
 mod mail;
 mod master_key;
