@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Make, see and revoke API keys of people, and find them in texts
     #[command(subcommand)]
     Key(Key),
+    /// Bring along what another system had
+    #[command(subcommand)]
+    Import(Import),
     /// See the keys that sign tokens, and let another one sign
     #[command(subcommand)]
     SigningKey(SigningKey),
@@ -441,6 +444,17 @@ pub(crate) enum Request {
 
 fn request_status(text: &str) -> Result<RequestStatus, String> {
     text.parse().map_err(|_| "must be one of pending, approved, rejected".to_owned())
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Import {
+    /// Users with the password hashes that they have; exits with 1 where a line is refused
+    Users {
+        /// A file with a JSON object a line; - for stdin
+        file: PathBuf,
+        #[command(flatten)]
+        directory: Owned,
+    },
 }
 
 #[derive(Subcommand)]

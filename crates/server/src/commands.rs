@@ -3,6 +3,7 @@
 mod apps;
 mod audits;
 mod backups;
+mod imports;
 mod keys;
 mod mails;
 mod master_keys;
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::User(command) => users::run(&context(&global)?, command),
         Command::Key(Key::Check { file, brand }) => keys::check(&global, format(&global), &file, brand),
         Command::Key(command) => keys::run(&context(&global)?, command),
+        Command::Import(command) => imports::run(&context(&global)?, command),
         Command::SigningKey(command) => signing_keys::run(&context(&global)?, command),
         Command::Request(command) => requests::run(&context(&global)?, command),
         Command::Audit(command) => audits::run(&context(&global)?, command),

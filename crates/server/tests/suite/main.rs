@@ -13,6 +13,7 @@ mod configuration;
 mod deploying;
 mod doctor;
 mod durability;
+mod imports;
 mod lifecycle;
 mod limits;
 mod master_keys;
