@@ -6,6 +6,7 @@ pub mod record;
 pub mod seal;
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use crate::id::{AppId, EventId, UserId};
 use crate::session::UserAgent;
@@ -120,6 +121,19 @@ macro_rules! actions {
     };
 }
 
+/// A word that names no action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("names no action")]
+pub struct UnknownAction;
+
+impl FromStr for AuditAction {
+    type Err = UnknownAction;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAction> {
+        Self::ALL.iter().copied().find(|action| action.as_str() == text).ok_or(UnknownAction)
+    }
+}
+
 actions! {
     /// A tenant was made.
     TenantCreated = "tenant.created",
@@ -129,6 +143,28 @@ actions! {
     TenantSuspended = "tenant.suspended",
     /// A suspended tenant may act again.
     TenantResumed = "tenant.resumed",
+    /// A tenant was renamed.
+    TenantRenamed = "tenant.renamed",
+    /// A tenant demands something else of its members: a second factor, or keys that are pinned to it.
+    DemandsChanged = "tenant.demands_changed",
+    /// Somebody became a member of a tenant.
+    MemberAdded = "member.added",
+    /// A member got another role.
+    MemberRoleChanged = "member.role_changed",
+    /// A member was removed.
+    MemberRemoved = "member.removed",
+    /// A member left.
+    MemberLeft = "member.left",
+    /// Somebody was invited to a tenant.
+    InviteCreated = "invite.created",
+    /// An invitation got a fresh link, and was mailed again.
+    InviteResent = "invite.resent",
+    /// An invitation was taken back.
+    InviteCancelled = "invite.cancelled",
+    /// An invitation was accepted.
+    InviteAccepted = "invite.accepted",
+    /// An invitation was declined by the one who was invited.
+    InviteDeclined = "invite.declined",
     /// An app was made.
     AppCreated = "app.created",
     /// An app got a new secret, and the older ones an end.

@@ -35,6 +35,8 @@ pub const MAILS_DAILY: Budget = Budget { name: "mails_daily", max: 20, window: D
 
 /// Access requests that name an address as their contact.
 pub const ACCESS_REQUESTS_DAILY: Budget = Budget { name: "access_requests_daily", max: 3, window: DAY };
+/// Invitations that a person mails, to whichever organizations.
+pub const INVITES_DAILY: Budget = Budget { name: "invites_daily", max: 200, window: DAY };
 
 impl Budget {
     /// When the window that `now` falls into began.

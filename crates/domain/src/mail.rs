@@ -114,6 +114,14 @@ pub enum Mail {
         /// What the key begins with, up to its look-up part.
         key: String,
     },
+    /// The link of an invitation to a tenant. Neither the tenant's name nor the inviter's stands in it:
+    /// whoever signs up can choose both, and invite whom it likes. The page behind the link shows them.
+    Invited {
+        /// What people know the platform by.
+        product: Name,
+        /// The link.
+        link: Secret<String>,
+    },
     /// A request for access was approved: the one-time link to the app's credentials.
     AccessApproved {
         /// The server's public URL.
@@ -149,13 +157,14 @@ impl Mail {
             Self::AddressRestored { .. } => "address_restored",
             Self::FailedSignIns { .. } => "failed_sign_ins",
             Self::KeyLeaked { .. } => "key_leaked",
+            Self::Invited { .. } => "invited",
             Self::AccessApproved { .. } => "access_approved",
             Self::AccessRejected { .. } => "access_rejected",
         }
     }
 
     /// The templates whose mails hold a code or a link that lets its holder do something.
-    pub const WITH_SECRETS: [&str; 7] = [
+    pub const WITH_SECRETS: [&str; 8] = [
         "confirm_sign_up",
         "reset_password",
         "access_approved",
@@ -163,6 +172,7 @@ impl Mail {
         "address_changed",
         "verify_address",
         "reset_link",
+        "invited",
     ];
 
     /// The subject line. It never holds a code: phones show it on their lock screen.
@@ -194,6 +204,7 @@ impl Mail {
                 format!("An API key of yours at {product} leaked and was revoked")
             }
             Self::FailedSignIns { product } => format!("Failed sign-ins to your account at {product}"),
+            Self::Invited { product, .. } => format!("You are invited to an organization at {product}"),
             Self::AccessApproved { .. } => "Your access was approved".to_owned(),
             Self::AccessRejected { .. } => "Your request for access was not approved".to_owned(),
         }
@@ -363,6 +374,18 @@ impl Mail {
                 )),
                 Block::text("If you know of no such account, ignore this mail."),
             ],
+            Self::Invited { product, link } => vec![
+                Block::text(format!(
+                    "Somebody invites you to become a member of an organization at {product}. The page behind \
+                     this link says who, and of which one:"
+                )),
+                Block::Link { label: "See the invitation", url: link.clone() },
+                Block::text(
+                    "You become a member when you press the button on that page, not before. The link is good for \
+                     7 days and for one use, and only for this address, so pass it on to nobody.",
+                ),
+                Block::text("If you do not want to, ignore this mail."),
+            ],
             Self::AccessApproved { server, link } => vec![
                 Block::text(format!(
                     "The request for access to {server} that names you as its contact was approved."
@@ -409,7 +432,7 @@ impl Mail {
 mod tests {
     use super::*;
 
-    fn mails(product: &str) -> [Mail; 8] {
+    fn mails(product: &str) -> [Mail; 9] {
         let product: Name = product.parse().unwrap();
         let link = Secret::new("//id.test/x".to_owned());
         [
@@ -419,7 +442,8 @@ mod tests {
             Mail::AddressInUse { product: product.clone() },
             Mail::AddressKept { product: product.clone() },
             Mail::AddressChangeAsked { product: product.clone() },
-            Mail::AddressChanged { product: product.clone(), link },
+            Mail::AddressChanged { product: product.clone(), link: link.clone() },
+            Mail::Invited { product: product.clone(), link },
             Mail::AddressRestored { product },
         ]
     }
@@ -441,6 +465,7 @@ mod tests {
             Mail::AddressChanged { product: product.clone(), link: secret() },
             Mail::AddressRestored { product: product.clone() },
             Mail::FailedSignIns { product: product.clone() },
+            Mail::Invited { product: product.clone(), link: secret() },
             Mail::KeyLeaked { product, key: "ks_live_0123456789ab".to_owned() },
             Mail::AccessApproved { server: server(), link: secret() },
             Mail::AccessRejected { server: server(), reason: "No.".parse().unwrap() },
@@ -489,6 +514,7 @@ mod tests {
         for mail in [
             Mail::AccessApproved { server: "https://id.test".to_owned(), link: link() },
             Mail::ConfirmAddress { product: product(), link: link() },
+            Mail::Invited { product: product(), link: link() },
             Mail::AddressChanged { product: product(), link: link() },
         ] {
             assert!(mail.text().expose().contains(url));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::app::{App, ClientId, Introspect};
 use crate::audit::Actor;
 use crate::id::{AppId, TenantId, UserId};
+use crate::invite::Invite;
 use crate::name::Name;
 use crate::oauth::{Scope, ScopeSet};
 use crate::owner::Owner;
@@ -39,6 +40,32 @@ pub enum Principal {
     LinkHolder(Box<LinkHolder>),
     /// Somebody who holds a link that changes a user's address, or undoes that.
     AddressHolder(Box<AddressHolder>),
+    /// Somebody who is invited to a tenant.
+    Invited(Box<Invited>),
+}
+
+/// What somebody is invited to, as it is now.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// The invitation.
+    pub invite: Invite,
+    /// The tenant.
+    pub tenant: Tenant,
+}
+
+impl Invited {
+    /// Whether somebody who is invited may do `action` to the rows of `owner`: nothing but answer the
+    /// invitation, in the tenant that it is to.
+    fn allow(&self, action: Action, owner: Owner) -> Result<TenantScope, Denied> {
+        let here = self.invite.tenant == self.tenant.id && owner == Owner::Tenant(self.tenant.id);
+        if action != Action::AnswerInvite || !here {
+            return Err(Denied::Forbidden);
+        }
+        if self.tenant.status == TenantStatus::Suspended {
+            return Err(Denied::TenantSuspended);
+        }
+        Ok(TenantScope { owner })
+    }
 }
 
 /// Whose address a mailed link is about.
@@ -169,6 +196,8 @@ pub enum Action {
     MaintainDeployment,
     /// Put a user's new address into force, or its former one, by a mailed link.
     ChangeAddress,
+    /// Become a member of a tenant that one is invited to, or decline.
+    AnswerInvite,
     /// Read the audit trail.
     ReadAudit,
     /// See one's own profile, and where one signed in.
@@ -291,6 +320,7 @@ impl Principal {
             Self::Person(person) => person.allow(action, owner),
             Self::LinkHolder(holder) => holder.allow(action, owner),
             Self::AddressHolder(holder) => holder.allow(action, owner),
+            Self::Invited(invited) => invited.allow(action, owner),
             // People of the platform sign themselves up and in.
             Self::Visitor
                 if matches!(action, Action::RequestAccess | Action::HandleEndUsers)
@@ -316,7 +346,8 @@ impl Principal {
                 | Self::Person(_)
                 | Self::Visitor
                 | Self::LinkHolder(_)
-                | Self::AddressHolder(_),
+                | Self::AddressHolder(_)
+                | Self::Invited(_),
                 _,
             ) => Err(Denied::Forbidden),
         }
@@ -330,7 +361,7 @@ impl Principal {
             Self::Person(person) => {
                 person.allow(Action::ManageCredentials, Owner::Platform)?;
             }
-            Self::System | Self::App(_) | Self::LinkHolder(_) | Self::AddressHolder(_) => {
+            Self::System | Self::App(_) | Self::LinkHolder(_) | Self::AddressHolder(_) | Self::Invited(_) => {
                 return Err(Denied::Forbidden);
             }
         }
@@ -353,7 +384,7 @@ impl Principal {
             Self::System => Actor::System,
             Self::App(app) => Actor::App(app.id),
             Self::Person(person) => Actor::User(person.user.id),
-            Self::Visitor | Self::LinkHolder(_) | Self::AddressHolder(_) => Actor::Visitor,
+            Self::Visitor | Self::LinkHolder(_) | Self::AddressHolder(_) | Self::Invited(_) => Actor::Visitor,
         }
     }
 }
@@ -383,6 +414,7 @@ impl AppPrincipal {
             | Action::ClaimSecret
             | Action::MaintainDeployment
             | Action::ChangeAddress
+            | Action::AnswerInvite
             | Action::ReadAudit
             | Action::ReadProfile
             | Action::ChangeProfile
@@ -417,7 +449,7 @@ mod tests {
     use crate::id::Id;
     use uuid::Uuid;
 
-    const ACTIONS: [Action; 28] = [
+    const ACTIONS: [Action; 29] = [
         Action::IssueAppToken,
         Action::Introspect,
         Action::ReadOwnApp,
@@ -428,6 +460,7 @@ mod tests {
         Action::ClaimSecret,
         Action::MaintainDeployment,
         Action::ChangeAddress,
+        Action::AnswerInvite,
         Action::ReadAudit,
         Action::ReadProfile,
         Action::ChangeProfile,

@@ -71,7 +71,8 @@ impl Caller {
             | Principal::Person(_)
             | Principal::Visitor
             | Principal::LinkHolder(_)
-            | Principal::AddressHolder(_) => Err(Denied::Forbidden),
+            | Principal::AddressHolder(_)
+            | Principal::Invited(_) => Err(Denied::Forbidden),
         }
     }
 
@@ -84,7 +85,8 @@ impl Caller {
             | Principal::App(_)
             | Principal::Visitor
             | Principal::LinkHolder(_)
-            | Principal::AddressHolder(_) => Err(Denied::Forbidden),
+            | Principal::AddressHolder(_)
+            | Principal::Invited(_) => Err(Denied::Forbidden),
         }
     }
 
@@ -94,9 +96,11 @@ impl Caller {
         match &self.principal {
             Principal::App(app) => Ok(app.owner()),
             Principal::Person(_) | Principal::Visitor => Ok(Owner::Platform),
-            Principal::Host | Principal::System | Principal::LinkHolder(_) | Principal::AddressHolder(_) => {
-                Err(Denied::Forbidden)
-            }
+            Principal::Host
+            | Principal::System
+            | Principal::LinkHolder(_)
+            | Principal::AddressHolder(_)
+            | Principal::Invited(_) => Err(Denied::Forbidden),
         }
     }
 

@@ -25,7 +25,7 @@ use keystead_domain::policy::{PlatformAction, PlatformScope};
 use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::{PlanName, TenantStatus};
 use keystead_domain::user::AddressRule;
-use keystead_domain::{Env, Owner};
+use keystead_domain::{Env, Owner, Timestamp};
 use keystead_storage::{Feed, Store, StoreError, Trail, UniqueKey, deployment, tenants};
 
 use crate::access::VerifiedApp;
@@ -253,6 +253,11 @@ impl Engine {
             Owner::Platform => Ok(self.settings.product.clone()),
             Owner::Tenant(_) => Ok(caller.app()?.product().clone()),
         }
+    }
+
+    /// The present instant, as use cases have it.
+    pub fn now(&self) -> Timestamp {
+        self.env.now()
     }
 
     /// Whether the database answers.

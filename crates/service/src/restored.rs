@@ -10,8 +10,9 @@ use keystead_domain::{Owner, Timestamp};
 use keystead_storage::apps::{self, ListedSecret};
 use keystead_storage::jobs::{self, JobKind};
 use keystead_storage::{
-    PlatformTx, StoreError, address_changes, address_proofs, audit, claim_links, former_addresses, outbox,
-    registrations, reset_codes, reset_links, second_factors, sessions, sign_in_challenges, signing_keys,
+    PlatformTx, StoreError, address_changes, address_proofs, audit, claim_links, former_addresses, invites,
+    outbox, registrations, reset_codes, reset_links, second_factors, sessions, sign_in_challenges,
+    signing_keys,
 };
 
 use crate::{Caller, Engine, Result};
@@ -36,7 +37,7 @@ pub struct Ended {
     pub sessions: usize,
     /// Codes for sign-ups and for new passwords.
     pub codes: usize,
-    /// One-time links, to secrets and about addresses.
+    /// One-time links, to secrets, about addresses and of invitations.
     pub links: usize,
     /// Mails that waited to carry such a code or link, and jobs that would have mailed one.
     pub mails: usize,
@@ -81,7 +82,8 @@ fn end_all(tx: &mut PlatformTx<'_>, now: Timestamp) -> std::result::Result<Ended
         links: claim_links::remove_all(tx)?
             + reset_links::remove_all(tx)?
             + address_changes::remove_all(tx)?
-            + former_addresses::remove_all(tx)?,
+            + former_addresses::remove_all(tx)?
+            + invites::cancel_all(tx)?,
         mails: outbox::abandon(tx, &Mail::WITH_SECRETS, now)? + jobs::remove_all(tx, &mailing_codes)?,
     })
 }

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use keystead_domain::Timestamp;
+use keystead_domain::invite::INVITE_KEPT;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
     access_requests, address_changes, address_proofs, api_keys, apps, claim_links, counters,
-    former_addresses, idempotency, jobs, outbox, registrations, reset_codes, reset_links, revocations,
-    sessions, sign_in_challenges, signing_keys, slowdowns as failures,
+    former_addresses, idempotency, invites, jobs, outbox, registrations, reset_codes, reset_links,
+    revocations, sessions, sign_in_challenges, signing_keys, slowdowns as failures,
 };
 
 use crate::outbox::{Transport, send_due};
@@ -168,6 +169,7 @@ fn sweep(engine: &Engine) -> Result<()> {
                 idempotency::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 address_changes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 former_addresses::remove_expired(&mut tx, now, SWEEP_BATCH)?,
+                invites::remove_old(&mut tx, now - INVITE_KEPT, SWEEP_BATCH)?,
                 outbox::remove_finished(&mut tx, now - FINISHED_KEPT, SWEEP_BATCH)?,
                 signing_keys::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 revocations::remove_old(&mut tx, SWEEP_BATCH)?,

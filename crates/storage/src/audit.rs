@@ -195,3 +195,80 @@ pub fn list(
         .load(conn))?;
     Ok(rows.into_iter().map(StoredEvent::from).collect())
 }
+
+/// Which events of an owner are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those of this action.
+    pub action: Option<AuditAction>,
+    /// Only those of this actor.
+    pub actor: Option<String>,
+    /// Only those of this time.
+    pub period: Period,
+}
+
+/// The query for an owner's events that a filter lets through, on whichever table expression follows.
+macro_rules! filtered {
+    ($query:expr, $owner:expr, $filter:expr, $bounds:expr) => {{
+        let (since, until) = $bounds;
+        let mut query = $query
+            .filter(audit_events::owner.eq($owner.clone()))
+            .filter(audit_events::at.ge(since))
+            .filter(audit_events::at.lt(until))
+            .into_boxed();
+        if let Some(action) = $filter.action {
+            query = query.filter(audit_events::action.eq(action.as_str()));
+        }
+        if let Some(actor) = &$filter.actor {
+            query = query.filter(audit_events::actor_id.eq(actor.clone()));
+        }
+        query
+    }};
+}
+
+/// The owner's events that the filter lets through, the newest first: at most `limit`, without the first
+/// `offset`.
+pub fn page(
+    tx: &mut TenantTx<'_>,
+    filter: &Filter,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (owner, bounds) = (tx.key(), filter.period.bounds());
+    let rows: Vec<EventRow> =
+        on!(tx, |conn| filtered!(audit_events::table.select(EventRow::as_select()), owner, filter, bounds)
+            .order(audit_events::id.desc())
+            .offset(offset)
+            .limit(limit)
+            .load(conn))?;
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
+}
+
+/// How many of the owner's events the filter lets through.
+pub fn count_filtered(tx: &mut TenantTx<'_>, filter: &Filter) -> Result<i64, StoreError> {
+    let (owner, bounds) = (tx.key(), filter.period.bounds());
+    Ok(on!(tx, |conn| filtered!(
+        audit_events::table.select(diesel::dsl::count_star()),
+        owner,
+        filter,
+        bounds
+    )
+    .get_result(conn))?)
+}
+
+/// The owner's events that the filter lets through, by id, the first after this text, at most `limit`.
+pub fn list_filtered(
+    tx: &mut TenantTx<'_>,
+    filter: &Filter,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (owner, bounds) = (tx.key(), filter.period.bounds());
+    let rows: Vec<EventRow> =
+        on!(tx, |conn| filtered!(audit_events::table.select(EventRow::as_select()), owner, filter, bounds)
+            .filter(audit_events::id.gt(after.to_owned()))
+            .order(audit_events::id)
+            .limit(limit)
+            .load(conn))?;
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
+}

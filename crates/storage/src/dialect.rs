@@ -75,6 +75,8 @@ pub(crate) fn unique_key(info: &dyn DatabaseErrorInformation) -> UniqueKey {
         UniqueKey::UserHandle
     } else if is("memberships_user", "failed: memberships.tenant_id, memberships.user_id") {
         UniqueKey::Membership
+    } else if is("invites_pending", "failed: invites.tenant_id, invites.email_key") {
+        UniqueKey::PendingInvite
     } else if is("projects_slug", "failed: projects.tenant_id, projects.slug") {
         UniqueKey::ProjectSlug
     } else if is("signing_keys_current", "failed: signing_keys.algorithm") || named == "signing_keys_next" {

@@ -45,6 +45,8 @@ pub enum UniqueKey {
     UserHandle,
     /// A person's membership of a tenant.
     Membership,
+    /// An address that is invited to a tenant already.
+    PendingInvite,
     /// A project's slug within its tenant.
     ProjectSlug,
     /// The signing key of an algorithm that is current, or comes next.

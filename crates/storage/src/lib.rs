@@ -41,6 +41,7 @@ pub mod deployment;
 pub mod former_addresses;
 pub mod idempotency;
 pub mod inspection;
+pub mod invites;
 pub mod jobs;
 pub mod leak_reports;
 pub mod locate;

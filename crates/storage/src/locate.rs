@@ -9,21 +9,23 @@ use diesel::prelude::*;
 use keystead_domain::address_change::{AddressChange, FormerAddress};
 use keystead_domain::api_key::{ApiKey, KeyPrefix};
 use keystead_domain::app::{App, AppSecret, ClientId};
-use keystead_domain::id::TenantId;
+use keystead_domain::id::{InviteId, TenantId};
+use keystead_domain::invite::{Invite, InviteStatus};
 use keystead_domain::membership::Membership;
 use keystead_domain::session::Session;
 use keystead_domain::tenant::Tenant;
 use keystead_domain::user::User;
-use keystead_domain::{Owner, Timestamp, TokenDigest};
+use keystead_domain::{Email, Owner, Timestamp, TokenDigest};
 
 use crate::address_changes::AddressChangeRow;
 use crate::api_keys::{KeyRow, KeySecret, SecretRow as KeySecretRow, key as api_keys_of};
 use crate::apps::{AppRow, SecretRow};
 use crate::former_addresses::FormerAddressRow;
+use crate::invites::InviteRow;
 use crate::memberships::MembershipRow;
 use crate::schema::{
     address_changes, api_key_bars, api_key_secrets, api_keys, app_secrets, apps, claim_links,
-    former_addresses, memberships, sessions, tenants, totp, users,
+    former_addresses, invites, memberships, sessions, tenants, totp, users,
 };
 use crate::sessions::SessionRow;
 use crate::tenants::TenantRow;
@@ -103,6 +105,48 @@ pub fn claim_link(
         .get_result(conn)
         .optional())?;
     row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
+}
+
+/// The invitation with this link while that is good, and the tenant that it is to.
+pub fn invite(
+    tx: &mut Tx<'_>,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Result<Option<(Invite, Tenant)>, StoreError> {
+    let row: Option<(InviteRow, TenantRow)> = on!(tx, |conn| invites::table
+        .inner_join(tenants::table.on(tenants::id.eq(invites::tenant_id)))
+        .filter(invites::digest.eq(digest.as_bytes().as_slice()))
+        .filter(invites::status.eq(InviteStatus::Pending.as_str()))
+        .filter(invites::expires_at.gt(now.as_micros()))
+        .select((InviteRow::as_select(), TenantRow::as_select()))
+        .get_result(conn)
+        .optional())?;
+    row.map(|(invite, tenant)| Ok((invite.try_into()?, tenant.try_into()?))).transpose()
+}
+
+/// The invitations to this address that are good, and the tenants that they are to, the oldest first; only
+/// that with the id where one is given.
+pub fn invites_to(
+    tx: &mut Tx<'_>,
+    email: &Email,
+    id: Option<InviteId>,
+    now: Timestamp,
+) -> Result<Vec<(Invite, Tenant)>, StoreError> {
+    let rows: Vec<(InviteRow, TenantRow)> = on!(tx, |conn| {
+        let mut query = invites::table
+            .inner_join(tenants::table.on(tenants::id.eq(invites::tenant_id)))
+            .filter(invites::email_key.eq(email.key()))
+            .filter(invites::status.eq(InviteStatus::Pending.as_str()))
+            .filter(invites::expires_at.gt(now.as_micros()))
+            .order(invites::id)
+            .select((InviteRow::as_select(), TenantRow::as_select()))
+            .into_boxed();
+        if let Some(id) = id {
+            query = query.filter(invites::id.eq(id.to_string()));
+        }
+        query.load(conn)
+    })?;
+    rows.into_iter().map(|(invite, tenant)| Ok((invite.try_into()?, tenant.try_into()?))).collect()
 }
 
 /// A change of address that waits for its link while that is good, whose it is, and the tenant whose

@@ -1,5 +1,6 @@
 //! Memberships of a tenant: which people of the platform belong to it.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use keystead_domain::id::{MembershipId, UserId, kind};
 use keystead_domain::listing::Listing;
@@ -8,12 +9,12 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::role::Role;
 use keystead_domain::tenant::Tenant;
 use keystead_domain::user::User;
-use keystead_domain::{Owner, Timestamp};
+use keystead_domain::{Email, Owner, Timestamp};
 
 use crate::part::{coalesce, lower};
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
-use crate::schema::{memberships, tenants, users};
+use crate::schema::{memberships, tenants, totp, users};
 use crate::tenants::TenantRow;
 use crate::users::UserRow;
 use crate::{StoreError, TenantTx};
@@ -76,6 +77,77 @@ pub fn list(tx: &mut TenantTx<'_>) -> Result<Vec<(Membership, User)>, StoreError
         .select((MembershipRow::as_select(), UserRow::as_select()))
         .load(conn))?;
     rows.into_iter().map(|(membership, user)| Ok((membership.try_into()?, user.try_into()?))).collect()
+}
+
+/// A member as others of the tenant see it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The membership.
+    pub membership: Membership,
+    /// Whose.
+    pub user: User,
+    /// Whether signing in takes a second factor.
+    pub second_factor: bool,
+}
+
+/// Some of the tenant's members, those of longest standing first.
+pub fn page(tx: &mut TenantTx<'_>, offset: i64, limit: i64) -> Result<Vec<Member>, StoreError> {
+    let tenant = memberships::tenant_id.eq(tx.key());
+    let with_totp = exists(
+        totp::table
+            .filter(totp::directory.eq(users::directory))
+            .filter(totp::user_id.eq(users::id))
+            .filter(totp::secret.is_not_null()),
+    );
+    let rows: Vec<(MembershipRow, UserRow, bool)> = on!(tx, |conn| memberships::table
+        .inner_join(
+            users::table
+                .on(users::directory.eq(memberships::directory).and(users::id.eq(memberships::user_id)))
+        )
+        .filter(tenant)
+        .order(memberships::id)
+        .offset(offset)
+        .limit(limit)
+        .select((MembershipRow::as_select(), UserRow::as_select(), with_totp))
+        .load(conn))?;
+    let member = |(membership, user, second_factor): (MembershipRow, UserRow, bool)| {
+        Ok(Member { membership: membership.try_into()?, user: user.try_into()?, second_factor })
+    };
+    rows.into_iter().map(member).collect()
+}
+
+/// How many members the tenant has.
+pub fn count(tx: &mut TenantTx<'_>) -> Result<i64, StoreError> {
+    let tenant = memberships::tenant_id.eq(tx.key());
+    Ok(on!(tx, |conn| memberships::table.filter(tenant).count().get_result(conn))?)
+}
+
+/// How many of the tenant's members sign in with a second factor.
+pub fn count_with_second_factor(tx: &mut TenantTx<'_>) -> Result<i64, StoreError> {
+    let tenant = memberships::tenant_id.eq(tx.key());
+    let with_totp = exists(
+        totp::table
+            .filter(totp::directory.eq(memberships::directory))
+            .filter(totp::user_id.eq(memberships::user_id))
+            .filter(totp::secret.is_not_null()),
+    );
+    Ok(on!(tx, |conn| memberships::table.filter(tenant).filter(with_totp).count().get_result(conn))?)
+}
+
+/// The tenant's member with this address.
+pub fn find_by_email(tx: &mut TenantTx<'_>, email: &Email) -> Result<Option<(Membership, User)>, StoreError> {
+    let tenant = memberships::tenant_id.eq(tx.key());
+    let row: Option<(MembershipRow, UserRow)> = on!(tx, |conn| memberships::table
+        .inner_join(
+            users::table
+                .on(users::directory.eq(memberships::directory).and(users::id.eq(memberships::user_id)))
+        )
+        .filter(tenant)
+        .filter(users::email_key.eq(email.key()))
+        .select((MembershipRow::as_select(), UserRow::as_select()))
+        .get_result(conn)
+        .optional())?;
+    row.map(|(membership, user)| Ok((membership.try_into()?, user.try_into()?))).transpose()
 }
 
 /// One of the tenant's memberships, and whose it is.

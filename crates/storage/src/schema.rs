@@ -146,6 +146,21 @@ table! {
 }
 
 table! {
+    invites (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        role -> Text,
+        inviter_id -> Nullable<Text>,
+        status -> Text,
+        digest -> Nullable<Binary>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
     projects (tenant_id, id) {
         tenant_id -> Text,
         id -> Text,
@@ -431,6 +446,7 @@ allow_tables_to_appear_in_same_query!(
     address_changes,
     former_addresses,
     memberships,
+    invites,
     projects,
     api_keys,
     api_key_secrets,

@@ -2,7 +2,7 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use keystead_domain::id::{SessionId, UserId};
+use keystead_domain::id::{SessionId, TenantId, UserId};
 use keystead_domain::revocation::Revocation;
 use keystead_domain::session::{Session, UserAgent};
 use keystead_domain::user::User;
@@ -65,6 +65,33 @@ pub fn insert(tx: &mut TenantTx<'_>, session: &Session, digest: &TokenDigest) ->
         sessions::transient.eq(session.transient),
     );
     on!(tx, |conn| diesel::insert_into(sessions::table).values(values).execute(conn))?;
+    Ok(())
+}
+
+/// Says which tenant the user of a session works in; whether there was such a session.
+pub fn set_active_tenant(
+    tx: &mut TenantTx<'_>,
+    id: SessionId,
+    tenant: Option<TenantId>,
+) -> Result<bool, StoreError> {
+    let key = (tx.key(), id.to_string());
+    let changed = on!(tx, |conn| diesel::update(sessions::table.find(key))
+        .set(sessions::active_tenant.eq(tenant.map(|tenant| tenant.to_string())))
+        .execute(conn))?;
+    tx.revoke(Revocation::Session(id));
+    Ok(changed == 1)
+}
+
+/// Lets no session of a user say any more that it works in a tenant.
+pub fn leave_tenant(tx: &mut TenantTx<'_>, user: UserId, tenant: TenantId) -> Result<(), StoreError> {
+    let directory = sessions::directory.eq(tx.key());
+    on!(tx, |conn| diesel::update(sessions::table)
+        .filter(directory)
+        .filter(sessions::user_id.eq(user.to_string()))
+        .filter(sessions::active_tenant.eq(tenant.to_string()))
+        .set(sessions::active_tenant.eq(None::<String>))
+        .execute(conn))?;
+    tx.revoke(Revocation::User(user));
     Ok(())
 }
 

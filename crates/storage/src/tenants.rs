@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use keystead_domain::Timestamp;
 use keystead_domain::id::TenantId;
+use keystead_domain::name::Name;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{Demands, PlanName, Tenant, TenantStatus};
@@ -103,6 +104,46 @@ pub fn set_status(tx: &mut PlatformTx<'_>, id: TenantId, status: TenantStatus) -
         .execute(conn))?;
     tx.revoke(Revocation::Tenant(id));
     Ok(changed == 1)
+}
+
+/// The tenant whose rows these are.
+pub fn find_own(tx: &mut TenantTx<'_>) -> Result<Option<Tenant>, StoreError> {
+    let key = tx.key();
+    let row: Option<TenantRow> = on!(tx, |conn| TenantRow::query().find(key).get_result(conn).optional())?;
+    row.map(Tenant::try_from).transpose()
+}
+
+/// Renames the tenant whose rows these are; whether that changed it. Its slug stays.
+pub fn rename(tx: &mut TenantTx<'_>, name: &Name) -> Result<bool, StoreError> {
+    let key = tx.key();
+    let changed = on!(tx, |conn| diesel::update(tenants::table.find(key))
+        .filter(tenants::name.ne(name.as_str()))
+        .set(tenants::name.eq(name.as_str()))
+        .execute(conn))?;
+    revoke_own(tx);
+    Ok(changed == 1)
+}
+
+/// Changes what the tenant whose rows these are demands of its members; whether that changed it.
+pub fn set_demands(tx: &mut TenantTx<'_>, demands: Demands) -> Result<bool, StoreError> {
+    let key = tx.key();
+    let differs =
+        tenants::mfa_required.ne(demands.second_factor).or(tenants::pinned_keys_only.ne(demands.pinned_keys));
+    let changed = on!(tx, |conn| diesel::update(tenants::table.find(key))
+        .filter(differs)
+        .set((
+            tenants::mfa_required.eq(demands.second_factor),
+            tenants::pinned_keys_only.eq(demands.pinned_keys),
+        ))
+        .execute(conn))?;
+    revoke_own(tx);
+    Ok(changed == 1)
+}
+
+fn revoke_own(tx: &mut TenantTx<'_>) {
+    if let Some(id) = tx.owner().tenant() {
+        tx.revoke(Revocation::Tenant(id));
+    }
 }
 
 /// All tenants, the oldest first.

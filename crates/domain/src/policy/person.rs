@@ -122,6 +122,7 @@ const fn requirement(action: Action) -> Option<Requirement> {
         | Action::ClaimSecret
         | Action::MaintainDeployment
         | Action::ChangeAddress
+        | Action::AnswerInvite
         | Action::ReadAudit => return None,
     };
     Some(Requirement { credential, role })
@@ -267,6 +268,13 @@ impl PersonPrincipal {
         self.reach(tenant)
     }
 
+    /// Where the person is a member as far as its credential goes: a session shows all, also those that
+    /// demand what the person does not have yet; a key those that it reaches.
+    pub fn visible(&self) -> impl Iterator<Item = &Standing> {
+        let seen = |standing: &&Standing| self.key().is_none() || self.reach(standing.tenant.id).is_ok();
+        self.standings.iter().filter(seen)
+    }
+
     /// What the person is in `tenant`, whatever its credential reaches.
     pub fn standing(&self, tenant: TenantId) -> Option<&Standing> {
         self.standings.iter().find(|standing| standing.tenant.id == tenant)
@@ -309,7 +317,7 @@ mod tests {
 
     /// Each action of a person: whether it is about a tenant's rows, the scope that a key needs (`*` where any
     /// key will do, nothing where none does), and the least role.
-    const TABLE: [(Action, bool, Option<&str>, Role); 17] = [
+    const TABLE: [(Action, bool, Option<&str>, Role); 18] = [
         (Action::ReadProfile, false, Some("user:read"), Role::Member),
         (Action::ChangeProfile, false, Some("user:write"), Role::Member),
         (Action::ManageCredentials, false, None, Role::Member),
@@ -327,6 +335,7 @@ mod tests {
         (Action::ReadTenantAudit, true, None, Role::Admin),
         (Action::ReadTenantKeys, true, Some("api-keys:read"), Role::Admin),
         (Action::RevokeTenantKeys, true, Some("api-keys:delete"), Role::Admin),
+        (Action::ChangeDemands, true, None, Role::Owner),
     ];
 
     fn tenant(id: u128) -> TenantId {
@@ -447,7 +456,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(tried, 17 * 4 * scopes.len() * 4 * 3);
+        assert_eq!(tried, TABLE.len() * 4 * scopes.len() * 4 * 3);
     }
 
     #[test]
