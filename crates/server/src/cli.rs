@@ -6,9 +6,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use keystead_domain::access_request::{RejectionReason, RequestStatus};
 use keystead_domain::api_key::{Brand, Environment};
 use keystead_domain::app::{self, ClientId};
-use keystead_domain::id::{AccessRequestId, ApiKeyId};
+use keystead_domain::id::{AccessRequestId, ApiKeyId, InviteId};
 use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
+use keystead_domain::role::Role;
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{NetworkIdentity, PlanName};
 use keystead_domain::{Email, Timestamp};
@@ -65,6 +66,12 @@ pub(crate) enum Command {
     /// Bring along what another system had
     #[command(subcommand)]
     Import(Import),
+    /// Make people of the platform members of tenants, see and remove them
+    #[command(subcommand)]
+    Member(Member),
+    /// Invite people to tenants by mail, see and take back invitations
+    #[command(subcommand)]
+    Invite(Invite),
     /// See the keys that sign tokens, and let another one sign
     #[command(subcommand)]
     SigningKey(SigningKey),
@@ -382,6 +389,67 @@ pub(crate) enum Key {
         /// What the keys begin with [default: tokens.prefixes.api_key]
         #[arg(long)]
         brand: Option<Brand>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Member {
+    /// Make a user of the platform a member, without asking
+    Add {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// The user's address
+        #[arg(long)]
+        email: Email,
+        /// owner, admin, manager or member
+        #[arg(long)]
+        role: Role,
+    },
+    /// The members of a tenant, those of longest standing first
+    List {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+    },
+    /// End a membership, and the API keys that are pinned to the tenant
+    Remove {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// The member's address
+        #[arg(long)]
+        email: Email,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Invite {
+    /// Mail somebody a link to become a member with
+    Create {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// The address
+        #[arg(long)]
+        email: Email,
+        /// owner, admin, manager or member
+        #[arg(long)]
+        role: Role,
+    },
+    /// The invitations of a tenant, the newest first
+    List {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+    },
+    /// Take an invitation back
+    Cancel {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// Its id
+        id: InviteId,
     },
 }
 

@@ -4,9 +4,11 @@ mod apps;
 mod audits;
 mod backups;
 mod imports;
+mod invites;
 mod keys;
 mod mails;
 mod master_keys;
+mod members;
 mod owned;
 mod requests;
 mod sealing;
@@ -39,6 +41,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Key(Key::Check { file, brand }) => keys::check(&global, format(&global), &file, brand),
         Command::Key(command) => keys::run(&context(&global)?, command),
         Command::Import(command) => imports::run(&context(&global)?, command),
+        Command::Member(command) => members::run(&context(&global)?, command),
+        Command::Invite(command) => invites::run(&context(&global)?, command),
         Command::SigningKey(command) => signing_keys::run(&context(&global)?, command),
         Command::Request(command) => requests::run(&context(&global)?, command),
         Command::Audit(command) => audits::run(&context(&global)?, command),

@@ -2,14 +2,22 @@
 //! envelopes. Under `/api/auth` answers are those that npm `better-auth/client` reads.
 
 mod api_keys;
+mod audit_logs;
 mod call;
 pub(crate) mod cookie;
 mod cors;
+mod demands;
 mod history;
 mod identity;
+mod invites;
+mod members;
+mod organization_client;
+mod organizations;
 mod passwords;
+mod path;
 mod profile;
 pub(crate) mod projects;
+mod query;
 mod sessions;
 mod sign_ins;
 mod sign_ups;
@@ -45,6 +53,7 @@ fn auth() -> Vec<Endpoint> {
         identity::endpoints(),
         sessions::endpoints(),
         api_keys::endpoints(),
+        organization_client::endpoints(),
     ]
     .into_iter()
     .flatten()
@@ -52,7 +61,18 @@ fn auth() -> Vec<Endpoint> {
 }
 
 fn user() -> Vec<Endpoint> {
-    [profile::endpoints(), history::endpoints()].into_iter().flatten().collect()
+    [
+        profile::endpoints(),
+        history::endpoints(),
+        organizations::endpoints(),
+        members::endpoints(),
+        invites::endpoints(),
+        demands::endpoints(),
+        audit_logs::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {

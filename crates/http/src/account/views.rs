@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::PersonPrincipal;
 use keystead_domain::user::{User, UserStatus};
+use keystead_service::paging::PageAsked;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,12 +22,50 @@ pub(crate) struct Answer<T> {
     code: &'static str,
     message: &'static str,
     data: T,
+    /// With lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<AnswerMeta>,
+}
+
+/// What is told beside the data.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AnswerMeta {
+    pagination: Pagination,
+}
+
+/// Where in a list a page is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pagination {
+    page: u32,
+    limit: u32,
+    total: i64,
+    total_pages: i64,
+}
+
+impl Pagination {
+    fn of(page: PageAsked, total: i64) -> Self {
+        let limit = i64::from(page.size.max(1));
+        let total_pages = total.saturating_add(limit - 1) / limit;
+        Self { page: page.number, limit: page.size, total, total_pages }
+    }
 }
 
 impl<T: Serialize> Answer<T> {
     /// An answer of status 200.
     pub(crate) const fn ok(message: &'static str, data: T) -> Self {
-        Self { success: true, status: 200, code: "OK", message, data }
+        Self { success: true, status: 200, code: "OK", message, data, meta: None }
+    }
+
+    /// An answer of status 201.
+    pub(crate) const fn created(message: &'static str, data: T) -> Self {
+        Self { success: true, status: 201, code: "CREATED", message, data, meta: None }
+    }
+
+    /// That this is a page of a list of `total` entries.
+    pub(crate) fn paged(mut self, page: PageAsked, total: i64) -> Self {
+        self.meta = Some(AnswerMeta { pagination: Pagination::of(page, total) });
+        self
     }
 
     /// The response.

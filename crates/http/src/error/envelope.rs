@@ -16,6 +16,8 @@ use super::{Fault, Rejection};
 #[derive(Debug)]
 pub(crate) enum Envelope {
     Service(Error),
+    /// A validation error about the query of the request.
+    Query(Error),
     Request(Fault),
     /// `Authorization` is empty, or no Bearer.
     NoToken,
@@ -180,6 +182,7 @@ impl Envelope {
                 }
                 (code, _) => told(code),
             },
+            Self::Query(error) => told(error.code()),
             Self::Request(fault) => match fault {
                 Fault::Malformed(_) | Fault::WrongType { .. } => {
                     (StatusCode::BAD_REQUEST, "VALIDATION_ERROR")
@@ -204,7 +207,7 @@ impl Envelope {
 
     fn message(&self) -> std::borrow::Cow<'_, str> {
         match self {
-            Self::Service(error) => error.public().into(),
+            Self::Service(error) | Self::Query(error) => error.public().into(),
             Self::Told { error, .. } => error.public().into(),
             Self::ForeignTarget { .. } => {
                 "A callback URL is a path here, or an address at one of the trusted origins.".into()
@@ -219,13 +222,11 @@ impl Envelope {
     }
 
     fn meta(&self) -> Option<EnvelopeMeta> {
-        let field = |(field, _, error): (String, _, _)| EnvelopeField {
-            field: named(&field),
-            error,
-            location: "body",
-        };
+        let location = if matches!(self, Self::Query(_)) { "query" } else { "body" };
+        let field =
+            |(field, _, error): (String, _, _)| EnvelopeField { field: named(&field), error, location };
         let (errors, required) = match self {
-            Self::Service(error) => {
+            Self::Service(error) | Self::Query(error) => {
                 let errors: Vec<_> = super::fields(error.fields()).map(field).collect();
                 let required = match error.denied() {
                     Some(Denied::MissingScope(scope)) => Some(vec![scope]),

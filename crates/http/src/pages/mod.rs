@@ -5,6 +5,7 @@ mod access_requests;
 mod addresses;
 mod claims;
 pub(crate) mod form;
+mod invites;
 mod layout;
 mod resets;
 mod verification;
@@ -39,6 +40,7 @@ macro_rules! pages {
 pages! {
     REQUEST_ACCESS = "/request-access";
     CLAIM = "/claim/{token}";
+    INVITE = "/invite/{token}";
     CONFIRM_ADDRESS = "/confirm-address/{token}";
     RESTORE_ADDRESS = "/restore-address/{token}";
     VERIFY = "/verify/{token}";
@@ -57,4 +59,5 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
     claims::routes(cfg);
     resets::routes(cfg);
     verification::routes(cfg);
+    invites::routes(cfg);
 }

@@ -34,6 +34,7 @@ both_backends! {
         people::account(&mut walk);
         people::bearer(&mut walk);
         relying::ask(&mut walk);
+        people::organizations(&mut walk);
         walk.send_what_is_wrong();
         people::end(&mut walk);
         walk.call("DELETE /v2/auth/me", &json!({"current_password": RESET_PASSWORD}));

@@ -17,6 +17,7 @@ mod imports;
 mod lifecycle;
 mod limits;
 mod master_keys;
+mod members;
 mod operators;
 mod people_quickstart;
 mod process;

@@ -9,6 +9,8 @@ use super::walk::{NEW_PASSWORD, PASSWORD, RESET_PASSWORD, Walk};
 const GRACE: &str = "canary.grace@example.com";
 const HEDY: &str = "canary.hedy@example.com";
 const KATE: &str = "canary.kate@example.com";
+const IVY: &str = "canary.ivy@example.com";
+const JOE: &str = "canary.joe@example.com";
 
 /// What people and their scripts do on the account surface.
 pub(super) fn account(walk: &mut Walk) {
@@ -135,6 +137,108 @@ fn mails(walk: &mut Walk) {
     assert_eq!(proven["status"], true, "{proven}");
     walk.as_person("DELETE /api/user/me", &json!({"password": PASSWORD}));
     walk.cookie = own;
+}
+
+/// The id in an answer, whatever surrounds it.
+fn id(answer: &Value) -> String {
+    let id = answer["data"]["id"].as_str().or(answer["id"].as_str());
+    id.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// Organizations, their members and invitations. Grace runs one, Ivy is invited to it and has no account yet.
+pub(super) fn organizations(walk: &mut Walk) {
+    const ONE: &str = "/api/user/organizations/{organizationId}";
+    let grace = walk.cookie.clone();
+    let acme = id(&walk.as_person("POST /api/user/organizations", &json!({"name": "Canary Inc."})));
+    let here = format!("/api/user/organizations/{acme}");
+    let call = |walk: &mut Walk, method: &str, pattern: &str, path: &str, body: &Value| {
+        walk.as_person_at(&format!("{method} {ONE}{pattern}"), &format!("{here}{path}"), body)
+    };
+    walk.as_person("GET /api/user/organizations", &Value::Null);
+    call(walk, "GET", "", "", &Value::Null);
+    call(walk, "PUT", "", "", &json!({"name": "Canary Ltd"}));
+    let new = json!({"email": IVY, "role": "member"});
+    let invite = id(&call(walk, "POST", "/invites", "/invites", &new));
+    let first = walk.mailed_link(IVY);
+    let resent = format!("/invites/{invite}/resend");
+    call(walk, "POST", "/invites/{inviteId}/resend", &resent, &Value::Null);
+    assert_eq!(walk.ask("GET /invite/{token}", &first, &[], "").status, 404);
+    let link = walk.mailed_link(IVY);
+    let fields = [("step", "sign_up"), ("name", "Canary Ivy"), ("password", PASSWORD)];
+    let joined = walk.answer_to_form("/invite/{token}", &link, &fields);
+    assert_eq!(joined.status, 200);
+    let ivy = joined.cookie.unwrap();
+    call(walk, "GET", "/invites", "/invites", &Value::Null);
+    let joes = id(&call(walk, "POST", "/invites", "/invites", &json!({"email": JOE, "role": "admin"})));
+    walk.mailed_link(JOE);
+    call(walk, "DELETE", "/invites/{inviteId}", &format!("/invites/{joes}"), &Value::Null);
+    let members = call(walk, "GET", "/members", "/members", &Value::Null);
+    let member = members["data"][1]["id"].as_str().unwrap_or_else(|| panic!("{members}")).to_owned();
+    let role = format!("/members/{member}/role");
+    call(walk, "PUT", "/members/{memberId}/role", &role, &json!({"role": "manager"}));
+    call(walk, "GET", "/mfa", "/mfa", &Value::Null);
+    call(walk, "PUT", "/mfa", "/mfa", &json!({"pinnedKeysOnly": true}));
+    call(walk, "GET", "/audit-logs", "/audit-logs", &Value::Null);
+    call(walk, "GET", "/audit-logs/export", "/audit-logs/export?format=csv", &Value::Null);
+    walk.cookie = ivy.clone();
+    call(walk, "GET", "/my-membership", "/my-membership", &Value::Null);
+    call(walk, "DELETE", "/my-membership", "/my-membership", &Value::Null);
+    // She comes back, as an account that exists, and is removed.
+    walk.cookie = grace.clone();
+    call(walk, "POST", "/invites", "/invites", &new);
+    let token = walk.mailed_link(IVY).rsplit('/').next().unwrap().to_owned();
+    walk.cookie = ivy.clone();
+    let path = format!("/api/user/invites/{token}/accept");
+    let joined = walk.as_person_at("POST /api/user/invites/{token}/accept", &path, &Value::Null);
+    walk.cookie = grace.clone();
+    let path = format!("/members/{}", id(&joined));
+    call(walk, "DELETE", "/members/{memberId}", &path, &Value::Null);
+    as_the_client_does(walk, &grace, &ivy);
+    walk.cookie = grace;
+}
+
+/// The same as npm `better-auth/client` calls it.
+fn as_the_client_does(walk: &mut Walk, grace: &str, ivy: &str) {
+    let call = |walk: &mut Walk, cookie: &str, operation: &str, body: &Value| {
+        walk.cookie = cookie.to_owned();
+        let (method, name) = operation.split_once(' ').unwrap();
+        walk.as_person(&format!("{method} /api/auth/organization/{name}"), body)
+    };
+    let own = id(&call(walk, grace, "POST create", &json!({"name": "Canary Works"})));
+    call(walk, grace, "GET list", &Value::Null);
+    call(walk, grace, "POST set-active", &json!({"organizationId": own}));
+    call(walk, grace, "POST update", &json!({"data": {"name": "Canary Labs"}}));
+    call(walk, grace, "GET get-full-organization", &Value::Null);
+    let new = json!({"email": IVY, "role": "member"});
+    let invite = id(&call(walk, grace, "POST invite-member", &new));
+    walk.mailed_link(IVY);
+    call(walk, ivy, "GET list-user-invitations", &Value::Null);
+    call(walk, ivy, "POST reject-invitation", &json!({"invitationId": invite}));
+    let invite = id(&call(walk, grace, "POST invite-member", &new));
+    walk.mailed_link(IVY);
+    let joined = call(walk, ivy, "POST accept-invitation", &json!({"invitationId": invite}));
+    let member = id(&joined["member"]);
+    call(walk, ivy, "GET get-active-member", &Value::Null);
+    call(walk, ivy, "GET get-active-member-role", &Value::Null);
+    call(walk, grace, "GET list-members", &Value::Null);
+    call(walk, grace, "POST update-member-role", &json!({"memberId": member, "role": "owner"}));
+    call(walk, ivy, "POST leave", &json!({"organizationId": own}));
+    let slug = slug(walk, grace, &own);
+    let add = ["member", "add", "--tenant", &slug, "--email", IVY, "--role", "member"];
+    assert_eq!(walk.host.run(&add).code, 0);
+    call(walk, grace, "POST remove-member", &json!({"memberIdOrEmail": IVY}));
+    let invite = id(&call(walk, grace, "POST invite-member", &json!({"email": JOE, "role": "member"})));
+    walk.mailed_link(JOE);
+    call(walk, grace, "GET list-invitations", &Value::Null);
+    call(walk, grace, "POST cancel-invitation", &json!({"invitationId": invite}));
+}
+
+/// The slug of an organization.
+fn slug(walk: &mut Walk, cookie: &str, organization: &str) -> String {
+    walk.cookie = cookie.to_owned();
+    let path = format!("/api/user/organizations/{organization}");
+    let shown = walk.as_person_at("GET /api/user/organizations/{organizationId}", &path, &Value::Null);
+    shown["data"]["slug"].as_str().unwrap().to_owned()
 }
 
 /// What scripts do on the bearer surface.

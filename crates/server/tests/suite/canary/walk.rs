@@ -146,9 +146,14 @@ impl Walk {
 
     /// Calls an endpoint as a person with a browser.
     pub(super) fn as_person(&mut self, operation: &str, body: &Value) -> Value {
+        let (_, path) = operation.split_once(' ').unwrap();
+        self.as_person_at(operation, path, body)
+    }
+
+    /// The same where the path has parameters.
+    pub(super) fn as_person_at(&mut self, operation: &str, path: &str, body: &Value) -> Value {
         let (cookie, origin) = (self.cookie.clone(), self.server.url.clone());
         let headers = [("content-type", "application/json"), ("origin", &origin), ("cookie", &cookie)];
-        let (_, path) = operation.split_once(' ').unwrap();
         self.ask(operation, path, &headers, &body.to_string()).json()
     }
 
@@ -162,6 +167,11 @@ impl Walk {
 
     /// Opens a page and sends its form, as a browser does; the status of the answer.
     pub(super) fn fill_in(&mut self, pattern: &str, path: &str, fields: &[(&str, &str)]) -> u16 {
+        self.answer_to_form(pattern, path, fields).status
+    }
+
+    /// The same; the answer.
+    pub(super) fn answer_to_form(&mut self, pattern: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let opened = self.ask(&format!("GET {pattern}"), path, &[], "");
         let Some((_, rest)) = opened.text.split_once(r#"name="form_token" value=""#) else {
             panic!("no form at {path}: {}", opened.text)
@@ -179,7 +189,7 @@ impl Walk {
             ("origin", &origin),
             ("content-type", "application/x-www-form-urlencoded"),
         ];
-        self.ask(&format!("POST {pattern}"), path, &headers, &form).status
+        self.ask(&format!("POST {pattern}"), path, &headers, &form)
     }
 
     fn mail(&mut self, to: &str) -> String {
