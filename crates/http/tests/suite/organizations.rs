@@ -198,12 +198,12 @@ both_backends! {
         let pinned = key(&keystead, &bob, &json!({"scopes": scopes, "metadata": {"organizationId": acme}}));
         let unpinned = key(&keystead, &bob, &json!({"scopes": scopes}));
         let me = |key: &str| keystead.get("/api/v1/me").bearer(key).header("x-organization-id", acme.as_bytes()).send();
-        let carried = |key: &str| me(key).expect(200)["scopes"].clone();
+        let carried = |key: &str| me(key).expect(200)["data"]["scopes"].clone();
         let set = |role: &str| ask(&keystead, &ada, "PUT", &at(&ada, &format!("/members/{member}/role")), json!({"role": role})).expect(200);
         for key in [&pinned, &unpinned] {
             assert_eq!(carried(key), scopes);
             set("member");
-            assert_eq!((carried(key), &me(key).expect(200)["role"]), (json!(["projects:read"]), &json!("member")));
+            assert_eq!((carried(key), &me(key).expect(200)["data"]["role"]), (json!(["projects:read"]), &json!("member")));
             set("manager");
             assert_eq!(carried(key), scopes);
         }
