@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use keystead_crypto::audit::AuditKey;
@@ -35,7 +36,7 @@ use crate::rate_limits::{RateLimits, Windows};
 use crate::sessions::LiveSession;
 use crate::signing_keys::Keys;
 use crate::tokens::KnownClient;
-use crate::{Caller, audit_trail};
+use crate::{Caller, Error, audit_trail};
 
 /// What an operator can set, as far as use cases care.
 #[derive(Clone)]
@@ -81,6 +82,38 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What is in force unless somebody says otherwise, for a program that embeds the engine and is known by this
+    /// URL. Nothing is limited: who asks, and from where, is for that program to know.
+    pub fn new(issuer: impl Into<String>) -> crate::Result<Self> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Ok(Self {
+            issuer: issuer.into(),
+            app_token_lifetime: HOUR,
+            session_lifetime: SessionLifetime { idle: HOUR * 24 * 7, absolute: HOUR * 24 * 30 },
+            prefixes: Prefixes {
+                client_id: "ksc_".to_owned(),
+                client_secret: "kss_".to_owned(),
+                session: "sess_".to_owned(),
+                api_key: "ks".parse().map_err(Error::internal)?,
+            },
+            password_policy: PasswordPolicy { min_length: 12 },
+            password_cost: Argon2Cost::new(19_456, 2, 1).map_err(Error::internal)?,
+            hashing_threads: thread::available_parallelism().map_or(1, usize::from),
+            hashing_queue: 32,
+            default_plan: "free".parse().map_err(Error::internal)?,
+            plans: Plans::default(),
+            scopes: Arc::default(),
+            leak_reporters: Vec::new(),
+            trusted_origins: Vec::new(),
+            product: "Keystead".parse().map_err(Error::internal)?,
+            people_addresses: AddressRule::Any,
+            rate_limits: None,
+            audit_retention: None,
+            client_address: ClientAddress::default(),
+            remembered: 10_000,
+        })
+    }
+
     /// How long the longest-lived of the signed tokens lives.
     pub(crate) const fn longest_token_lifetime(&self) -> Duration {
         self.app_token_lifetime

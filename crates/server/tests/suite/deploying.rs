@@ -17,7 +17,7 @@ fn file(name: &str) -> String {
 }
 
 /// Puts what holds on a test's machine in the place of what holds on an operator's.
-fn adapt(mut text: String, places: &[(&str, String)]) -> String {
+pub(crate) fn adapt(mut text: String, places: &[(&str, String)]) -> String {
     for (theirs, ours) in places {
         assert!(text.contains(theirs), "{theirs}");
         text = text.replace(theirs, ours);
@@ -41,10 +41,10 @@ fn systemd_understands_the_unit() {
 }
 
 /// nginx, stopped at the end.
-struct Nginx(Child);
+pub(crate) struct Nginx(Child);
 
 impl Nginx {
-    fn start(program: &Path, folder: &Path, site: &str) -> Self {
+    pub(crate) fn start(program: &Path, folder: &Path, site: &str) -> Self {
         let folder_name = folder.display();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {folder_name}/{kind};"))

@@ -13,6 +13,8 @@ mod configuration;
 mod deploying;
 mod doctor;
 mod durability;
+mod forward_auth;
+mod guard;
 mod imports;
 mod lifecycle;
 mod limits;

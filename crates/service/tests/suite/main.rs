@@ -7,6 +7,7 @@ mod address_changes;
 mod apps;
 mod audit_attacks;
 mod audit_trail;
+mod embedded;
 mod engine;
 mod imports;
 mod invites;
