@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use keystead_crypto::{env::SystemEnv, master_key::MasterKey};
 use keystead_domain::{Secret, api_key::Environment};
-use keystead_service::accounts::{self, SignedUp};
 use keystead_service::people::{self, Presented};
-use keystead_service::{Arrival, Caller, Engine, Error, Settings, api_keys};
+use keystead_service::{Arrival, Caller, Engine, Error, Settings, accounts, api_keys};
 use keystead_storage::{Database, Store};
 
 pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,18 +15,15 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::open(&Database::Sqlite(folder.join("keystead.db")), 1)?;
     store.migrate()?;
     // Keep the master key: nothing else opens the database again.
-    let master_key = MasterKey::generate(&SystemEnv);
-    let engine =
-        Engine::start(store, &master_key, Settings::new("https://id.example.com")?, Arc::new(SystemEnv))?;
+    let key = MasterKey::generate(&SystemEnv);
+    let engine = Engine::start(store, &key, Settings::new("https://id.example.com")?, Arc::new(SystemEnv))?;
 
     // Whoever signs up owns an organization from then on.
-    let password = Secret::new("correct horse battery staple".to_owned());
     let (email, name) = ("ada@example.com".parse()?, "Ada".parse()?);
+    let password = Secret::new("correct horse battery staple".to_owned());
     let ada = accounts::NewAccount { email, password, name, onward: None };
-    let SignedUp::Done(_, session) = accounts::sign_up(&engine, &Caller::visitor(Arrival::default()), ada)?
-    else {
-        return Err("the address has to be confirmed first".into());
-    };
+    let signed_up = accounts::sign_up(&engine, &Caller::visitor(Arrival::default()), ada)?;
+    let session = signed_up.session().ok_or("the address has to be confirmed first")?;
     let session = people::verify(&engine, &Presented::Session(session.token), &Arrival::default())?;
     let ada = people::admit(&engine, &session, Arrival::default())?;
 
@@ -36,7 +32,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (_, key) = api_keys::create(&engine, &ada, new)?;
 
     let shown = people::verify(&engine, &Presented::Key(key), &Arrival::default())?;
-    let organization = shown.principal().acts_in(None).map_err(Error::from)?;
-    println!("{} is {} of {}", shown.principal().user.email, organization.role, organization.tenant.name);
+    let at = shown.principal().acts_in(None).map_err(Error::from)?;
+    println!("{} is {} of {}", shown.principal().user.email, at.role, at.tenant.name);
     Ok(std::fs::remove_dir_all(folder)?)
 }

@@ -55,6 +55,16 @@ pub enum SignedUp {
     Waiting(User),
 }
 
+impl SignedUp {
+    /// Its session, if it is there.
+    pub fn session(self) -> Option<NewSession> {
+        match self {
+            Self::Done(_, session) => Some(session),
+            Self::Waiting(_) => None,
+        }
+    }
+}
+
 /// Makes a user with an organization that it owns, signs it in, and mails what confirms its address. Where
 /// addresses have to be confirmed first, the sign-up waits for that, and nothing tells whether the address has
 /// an account.
