@@ -3,7 +3,8 @@
 //! They answer the same requests on the same number of workers. `/v2/apps/me` and `/v2/auth/me`
 //! serialize an answer of the same members and sizes. With a database, both first select the rows that Keystead
 //! would need, by the same keys, without a cache: on SQLite on the worker itself, which is the fastest
-//! way. `/oauth/token` parses the form and signs an EdDSA JWT with the same claims.
+//! way. `/oauth/token` parses the form and signs an EdDSA JWT with the same claims; `/oauth/introspect`
+//! parses the form.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ pub(crate) fn serve(arguments: Arguments) -> Result<()> {
         let app = App::new()
             .app_data(key.clone())
             .route("/oauth/token", web::post().to(token))
+            .route("/oauth/introspect", web::post().to(introspect))
             .route("/api/user/me", web::get().to(async || Json(UserAnswer::some())))
             .route("/api/v1/me", web::get().to(async || Json(KeyAnswer::some())));
         let (apps_me, auth_me) = ("/v2/apps/me", "/v2/auth/me");
@@ -489,5 +491,50 @@ async fn token(form: Form<TokenForm>, key: Data<Ed25519KeyPair>) -> impl Respond
         token_type: "Bearer",
         expires_in: 3600,
         scope: "api",
+    })
+}
+
+#[derive(Deserialize)]
+struct IntrospectionForm {
+    token: String,
+    client_id: String,
+    client_secret: String,
+}
+
+/// As `/oauth/introspect` answers about an API key.
+#[derive(Serialize)]
+struct IntrospectionAnswer {
+    active: bool,
+    kind: &'static str,
+    sub: &'static str,
+    scope: String,
+    iat: i64,
+    iss: &'static str,
+    jti: &'static str,
+    org_id: &'static str,
+    org_slug: String,
+    role: &'static str,
+    plan: String,
+    env: &'static str,
+}
+
+async fn introspect(form: Form<IntrospectionForm>) -> impl Responder {
+    let IntrospectionForm { token, client_id, client_secret } = form.into_inner();
+    if token.is_empty() || client_id.is_empty() || client_secret.is_empty() {
+        return HttpResponse::BadRequest().finish();
+    }
+    HttpResponse::Ok().json(IntrospectionAnswer {
+        active: true,
+        kind: "api_key",
+        sub: "usr_01m80sj427ed4t9d6gpbv18gq1",
+        scope: "projects:read user:read".to_owned(),
+        iat: 1_795_000_000,
+        iss: ISSUER,
+        jti: "ak_01m80sj427ed4t9d6gpbv18gq1",
+        org_id: "ten_01m80sh855fw3s68whfvqtw6fj",
+        org_slug: "tenant-500".to_owned(),
+        role: "owner",
+        plan: "studio".to_owned(),
+        env: "live",
     })
 }

@@ -32,6 +32,9 @@ const HIT_SESSIONS: usize = 2_000;
 /// Sessions and apps of which none is found again before a hundred others were asked for.
 const MISS_SESSIONS: usize = 20_000;
 const MISS_APPS: usize = 1_000;
+/// The content type of a form.
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
 /// Users who sign in.
 const SIGN_INS: usize = 2_000;
 
@@ -65,6 +68,7 @@ pub(crate) struct Sets {
     pub(crate) token: WorkingSet,
     pub(crate) user_me: WorkingSet,
     pub(crate) v1_me: WorkingSet,
+    pub(crate) introspect: WorkingSet,
     pub(crate) apps_me_misses: WorkingSet,
     pub(crate) auth_me_misses: WorkingSet,
     pub(crate) token_misses: WorkingSet,
@@ -174,12 +178,17 @@ impl Sets {
         let interleaved =
             (0..most).flat_map(|_| columns.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
         let auth_me_misses: Vec<_> = interleaved.take(MISS_SESSIONS).collect();
-        let (mut user_me, mut v1_me) = (vec![], vec![]);
-        for PopulatedKey { key, email, slug } in population.keys.iter().take(HIT_SESSIONS) {
+        let (mut user_me, mut v1_me, mut introspect) = (vec![], vec![], vec![]);
+        for PopulatedKey { key, email, tenant } in population.keys.iter().take(HIT_SESSIONS) {
             let headers = [("X-Api-Key", key.as_str())];
             user_me.push(Request::get("/api/user/me", &headers, format!("\"{email}\"")));
-            let name = slug.replace("tenant-", "Tenant ");
-            v1_me.push(Request::get("/api/v1/me", &headers, format!("\"{name}\"")));
+            v1_me.push(Request::get("/api/v1/me", &headers, format!("\"Tenant {tenant}\"")));
+            // The service behind the tenant's app asks about the keys of the tenant's people.
+            let of_tenant = tenants.get(*tenant).map(|of| (&of.client_id, &of.client_secret));
+            introspect.extend(of_tenant.map(|(client_id, client_secret)| {
+                let body = format!("client_id={client_id}&client_secret={client_secret}&token={key}");
+                Request::post("/oauth/introspect", &[FORM], &body, format!("\"tenant-{tenant}\""))
+            }));
         }
         let set = |name, requests| WorkingSet::new(folder, name, requests);
         Ok(Self {
@@ -188,6 +197,7 @@ impl Sets {
             token: set("token", token)?,
             user_me: set("user-me", user_me)?,
             v1_me: set("v1-me", v1_me)?,
+            introspect: set("introspect", introspect)?,
             apps_me_misses: set("apps-me-misses", apps_me_misses)?,
             auth_me_misses: set("auth-me-misses", auth_me_misses)?,
             token_misses: set("token-misses", token_misses)?,
@@ -198,8 +208,7 @@ impl Sets {
 
 fn exchange(client_id: &str, client_secret: &str) -> Request {
     let body = format!("grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}");
-    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-    Request::post("/oauth/token", &headers, &body, "\"Bearer\"".to_owned())
+    Request::post("/oauth/token", &[FORM], &body, "\"Bearer\"".to_owned())
 }
 
 fn access_token(client: &mut Client, exchange: &Request) -> Result<String> {

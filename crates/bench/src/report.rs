@@ -58,7 +58,7 @@ pub(crate) fn line(name: &str, samples: &Samples, has_cache: bool) -> Line {
             line.compared_with = format!("bare: {}", reference(rate));
             line.at_least(sample.ratio, if row == "token" { 0.8 } else { 0.6 });
         }
-        "user-me" | "v1-me" => {
+        "user-me" | "v1-me" | "introspect" => {
             line.compared_with = format!("bare: {}", reference(rate));
             line.by_key(&sample);
         }
@@ -117,7 +117,7 @@ impl Line {
         self.kept = measured.map(|measured| measured >= bound);
     }
 
-    /// What is promised of requests with an API key.
+    /// What is promised of requests with an API key, and of questions about one.
     fn by_key(&mut self, sample: &Sample) {
         self.promise = "at least 0.6, p99 at most 10 ms".to_owned();
         self.kept = sample.ratio.zip(sample.p99).map(|(ratio, p99)| ratio >= 0.6 && p99 <= 10.0);
@@ -141,7 +141,7 @@ impl Line {
         if row == "calm" {
             return;
         }
-        if matches!(row, "user-me" | "v1-me") {
+        if matches!(row, "user-me" | "v1-me" | "introspect") {
             // These promise the same however many keys there are.
             let (sample, ratio) = (medians(large), median(ratios));
             if let Some(ratio) = ratio {

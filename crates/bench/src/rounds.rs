@@ -127,8 +127,17 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome> {
 }
 
 /// The rows of a deployment that wrk measures beside the bare handlers.
-const HTTP_ROWS: [&str; 8] =
-    ["apps-me", "auth-me", "token", "user-me", "v1-me", "apps-me-misses", "auth-me-misses", "token-misses"];
+const HTTP_ROWS: [&str; 9] = [
+    "apps-me",
+    "auth-me",
+    "token",
+    "user-me",
+    "v1-me",
+    "introspect",
+    "apps-me-misses",
+    "auth-me-misses",
+    "token-misses",
+];
 /// The other rows of a deployment.
 const OTHER_ROWS: [&str; 6] = ["sign-in", "calm", "start", "start-empty", "memory-idle", "memory-after"];
 /// The rows of durable writes.
@@ -217,6 +226,7 @@ impl Round<'_> {
             "auth-me" => (bare, server, &sets.auth_me),
             "user-me" => (bare, server, &sets.user_me),
             "v1-me" => (bare, server, &sets.v1_me),
+            "introspect" => (bare, server, &sets.introspect),
             "apps-me-misses" => (selecting, forgetful, &sets.apps_me_misses),
             "auth-me-misses" => (selecting, forgetful, &sets.auth_me_misses),
             "token-misses" => (bare, forgetful, &sets.token_misses),

@@ -48,8 +48,8 @@ pub struct PopulatedKey {
     pub key: String,
     /// Its holder's address.
     pub email: String,
-    /// The slug of the tenant that it is pinned to.
-    pub slug: String,
+    /// Which of the tenants it is pinned to.
+    pub tenant: usize,
 }
 
 /// Of how many API keys the clear text is kept.
@@ -248,8 +248,8 @@ impl<'d> Tables<'d> {
             ));
             self.key_secrets.push(format!("('{}','platform','{id}',{digest},{joined})", text.prefix));
             if number < 2 {
-                let (email, slug) = (email.clone(), format!("tenant-{tenant_at}"));
-                made.push(PopulatedKey { key: text.expose().clone(), email, slug });
+                let (key, email) = (text.expose().clone(), email.clone());
+                made.push(PopulatedKey { key, email, tenant: tenant_at });
             }
         }
         self.insert_if_many();
@@ -352,11 +352,11 @@ mod tests {
                 population.tenants.iter().map(|tenant| (tenant.emails.len(), tenant.sessions.len())).collect();
             assert_eq!(sizes, [(234, 4), (233, 3), (233, 3)]);
             assert_eq!(population.keys.len(), 8, "two of each of the four");
-            for PopulatedKey { key, email, slug } in &population.keys {
+            for PopulatedKey { key, email, tenant } in &population.keys {
                 let presented = Presented::Key(Secret::new(key.clone()));
                 let verified = people::verify(&keystead.engine, &presented, &Arrival::default()).unwrap();
                 assert_eq!(verified.principal().user.email.as_str(), email);
-                assert_eq!(verified.principal().standings[0].tenant.slug.as_str(), slug);
+                assert_eq!(verified.principal().standings[0].tenant.id, population.tenants[*tenant].id);
             }
             for tenant in &population.tenants {
                 let token = keystead.token(&tenant.client_id, &tenant.client_secret);
