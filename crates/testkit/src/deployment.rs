@@ -164,6 +164,17 @@ impl Keystead {
         digits
     }
 
+    /// Delivers, and reads what stands after this address of a page, `/verify/` say, in the newest mail
+    /// to somebody that links to it. Of mails that are due at one instant either may leave first.
+    pub fn mailed_token(&self, address: &str, page: &str) -> String {
+        self.deliver();
+        let after = format!("https://id.test{page}");
+        let mails = self.mailbox.to(address);
+        let words = mails.iter().rev().flat_map(|(_, text)| text.split_whitespace());
+        let mut tokens = words.filter_map(|word| word.strip_prefix(after.as_str()));
+        tokens.next().unwrap_or_else(|| panic!("no link to {page} for {address} in {mails:?}")).to_owned()
+    }
+
     /// Follows what other processes end, as a running server does, until the answer is dropped.
     /// Without it nothing is answered from memory.
     pub fn follow(&self) -> Following {

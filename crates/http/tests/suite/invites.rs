@@ -20,14 +20,6 @@ fn invite(keystead: &Keystead, who: &TestPerson, of: &TestPerson, email: &str, r
     ask(keystead, who, "POST", &at(of, ""), json!({"email": email, "role": role}))
 }
 
-/// What the link in the newest mail to an address ends in.
-fn mailed(keystead: &Keystead, address: &str) -> String {
-    keystead.deliver();
-    let (_, text) = keystead.mailbox.to(address).pop().unwrap_or_else(|| panic!("no mail to {address}"));
-    let link = text.split_whitespace().find_map(|word| word.strip_prefix("https://id.test/invite/"));
-    link.unwrap_or_else(|| panic!("{text}")).to_owned()
-}
-
 fn accept(keystead: &Keystead, who: &TestPerson, token: &str) -> Answer {
     ask(keystead, who, "POST", &format!("/api/user/invites/{token}/accept"), Value::Null)
 }
@@ -96,7 +88,7 @@ both_backends! {
         assert_eq!((&made["code"], &data["status"], &data["role"]), (&json!("CREATED"), &json!("pending"), &json!("manager")));
         assert!(data["id"].as_str().unwrap().starts_with("inv_"));
         assert_eq!(data["inviterId"], ada.user.id.to_ulid());
-        let token = mailed(&keystead, "bob@example.com");
+        let token = keystead.mailed_token("bob@example.com", "/invite/");
         assert!(!made.to_string().contains(&token), "only the mail has the link");
         let (subject, body) = keystead.mailbox.to("bob@example.com").pop().unwrap();
         for name in ["Ada", "organization's"] {
@@ -150,11 +142,11 @@ both_backends! {
         let (ada, ivy) = (keystead.person("Ada"), keystead.person("Ivy"));
         confirm_address(&database, &ivy);
         let id = invite(&keystead, &ada, &ada, IVY, "member").expect(201)["data"]["id"].as_str().unwrap().to_owned();
-        let first = mailed(&keystead, IVY);
+        let first = keystead.mailed_token(IVY, "/invite/");
         keystead.advance(DAY);
         let resent = ask(&keystead, &ada, "POST", &at(&ada, &format!("/{id}/resend")), Value::Null).expect(200);
         assert_eq!((&resent["data"]["id"], &resent["data"]["status"]), (&json!(id), &json!("pending")));
-        let second = mailed(&keystead, IVY);
+        let second = keystead.mailed_token(IVY, "/invite/");
         assert_eq!(accept(&keystead, &ivy, &first).refusal(400), "INVALID_TOKEN", "the fresh one ends the old one");
         assert_eq!(ask(&keystead, &ada, "DELETE", &at(&ada, &format!("/{id}")), Value::Null).expect(200)["data"]["status"], "cancelled");
         assert_eq!(accept(&keystead, &ivy, &second).refusal(400), "INVALID_TOKEN");
@@ -164,7 +156,7 @@ both_backends! {
         }
         // Seven days, and then another can be made.
         invite(&keystead, &ada, &ada, IVY, "member").expect(201);
-        let third = mailed(&keystead, IVY);
+        let third = keystead.mailed_token(IVY, "/invite/");
         keystead.advance(7 * DAY - Duration::from_secs(60));
         assert_eq!(open(&keystead, &third, None).status, 200);
         let ivy = TestPerson { session: sign_in(&keystead, &ivy), ..ivy };
@@ -175,7 +167,7 @@ both_backends! {
         let statuses: Vec<_> = list["data"].as_array().unwrap().iter().map(|each| each["status"].clone()).collect();
         assert_eq!(statuses, ["expired", "cancelled"]);
         invite(&keystead, &ada, &ada, IVY, "member").expect(201);
-        accept(&keystead, &ivy, &mailed(&keystead, IVY)).expect(200);
+        accept(&keystead, &ivy, &keystead.mailed_token(IVY, "/invite/")).expect(200);
     }
 
     fn an_address_gets_so_many_mails_and_no_more(database: TestDatabase) {
@@ -186,7 +178,7 @@ both_backends! {
         for _ in 0..4 {
             resend().expect(200);
         }
-        let last = mailed(&keystead, IVY);
+        let last = keystead.mailed_token(IVY, "/invite/");
         assert_eq!(resend().refusal(409), "CONFLICT");
         keystead.deliver();
         assert_eq!(keystead.mailbox.to(IVY).len(), 5);
@@ -201,7 +193,7 @@ both_backends! {
         let keystead = Keystead::on(&database);
         let ada = keystead.person("Ada");
         invite(&keystead, &ada, &ada, IVY, "admin").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         let page = open(&keystead, &token, None);
         assert_eq!((page.status, page.header("referrer-policy"), page.header("cache-control")), (200, "no-referrer", "no-store"));
         let body = text(&page);
@@ -226,7 +218,7 @@ both_backends! {
         let [ada, ivy, eve] = ["Ada", "Ivy", "Eve"].map(|name| keystead.person(name));
         confirm_address(&database, &ivy);
         invite(&keystead, &ada, &ada, IVY, "member").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         let body = text(&open(&keystead, &token, Some(&eve.session)));
         assert!(body.contains("You are signed in as eve@example.com") && body.contains("Sign in and join"), "{body}");
         let wrong = fill_in(&keystead, &token, None, &[("password", "not the password")]);
@@ -236,7 +228,7 @@ both_backends! {
         assert_eq!(role_of(&keystead, &ada, &session(&joined)), "member");
         // Nobody makes a second account for the address with what the page shows to others.
         invite(&keystead, &eve, &eve, IVY, "member").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         let page = open(&keystead, &token, Some(&ivy.session));
         assert!(text(&page).contains("value=\"join\""), "{}", text(&page));
         let joined = fill_in(&keystead, &token, Some(&ivy.session), &[]);
@@ -249,7 +241,7 @@ both_backends! {
         // Somebody signs up with an address that is not theirs, and waits for its invitations.
         let (ada, squatter) = (keystead.person("Ada"), keystead.person("Ivy"));
         invite(&keystead, &ada, &ada, IVY, "admin").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         let body = text(&open(&keystead, &token, Some(&squatter.session)));
         assert!(body.contains("not confirmed its address") && !body.contains("<form"), "{body}");
         let refused = fill_in(&keystead, &token, None, &[("password", TestPerson::PASSWORD)]);
@@ -266,19 +258,19 @@ both_backends! {
         let bobs = join(&keystead, &ada, &bob, Role::Admin);
         let role = format!("/api/user/organizations/{}/members/{bobs}/role", ada.tenant.id.to_ulid());
         invite(&keystead, &bob, &ada, IVY, "admin").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         ask(&keystead, &ada, "PUT", &role, json!({"role": "manager"})).expect(200);
         assert_eq!(accept(&keystead, &ivy, &token).refusal(400), "INVALID_TOKEN");
         let list = ask(&keystead, &ada, "GET", &at(&ada, ""), Value::Null).expect(200);
         assert_eq!(list["data"][0]["status"], "cancelled");
         ask(&keystead, &ada, "PUT", &role, json!({"role": "admin"})).expect(200);
         invite(&keystead, &bob, &ada, IVY, "member").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         ask(&keystead, &bob, "DELETE", &format!("/api/user/organizations/{}/my-membership", ada.tenant.id.to_ulid()), Value::Null).expect(200);
         assert_eq!(accept(&keystead, &ivy, &token).refusal(400), "INVALID_TOKEN");
         // Nobody joins while the organization is suspended.
         invite(&keystead, &ada, &ada, IVY, "member").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         tenants::suspend(&keystead.engine, &Caller::host(), &ada.tenant.slug).unwrap();
         assert_eq!(accept(&keystead, &ivy, &token).refusal(403), "TENANT_VIOLATION");
         assert_eq!(open(&keystead, &token, None).status, 403);
@@ -290,7 +282,7 @@ both_backends! {
         let keystead = Keystead::on(&database);
         let ada = keystead.person("Ada");
         invite(&keystead, &ada, &ada, IVY, "member").expect(201);
-        let token = mailed(&keystead, IVY);
+        let token = keystead.mailed_token(IVY, "/invite/");
         let form = format!("step=sign_up&name=Ivy&password={}", TestPerson::PASSWORD.replace(' ', "+"));
         let path = format!("/invite/{token}");
         assert_eq!(keystead.post(&path).form(&form).send().status, 403, "without the token of the form");

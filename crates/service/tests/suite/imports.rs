@@ -115,10 +115,8 @@ both_backends! {
         let session = signed_in(&keystead, &app, &session);
         let change = profile::ProfileChange { name: None, email: Some("new@example.com".parse().unwrap()) };
         profile::change(&keystead.engine, &app, &session, proof(PASSWORD, None), change).unwrap();
-        keystead.deliver();
-        let (_, text) = keystead.mailbox.to("new@example.com").pop().unwrap();
-        let token = text.split_whitespace().find_map(|word| word.split_once("/confirm-address/")).unwrap().1;
-        keystead_service::address_changes::confirm(&keystead.engine, &Caller::visitor(Default::default()), token).unwrap();
+        let token = keystead.mailed_token("new@example.com", "/confirm-address/");
+        keystead_service::address_changes::confirm(&keystead.engine, &Caller::visitor(Default::default()), &token).unwrap();
         let tomorrow = ImportedUser { created_at: Some(keystead.now() + Duration::from_secs(1)), ..user("bob@example.com", None) };
         let file = [user(ADA, None), tomorrow, user("new@example.com", None)];
         assert_eq!(import(&keystead, acme.owner(), &file), [Imported::AddressKept, Imported::NotYet, Imported::Exists]);

@@ -292,14 +292,6 @@ fn link_to_undo_that<'a>(
     )
 }
 
-/// The token of the link in the newest mail to an address.
-fn mailed_token(arena: &Arena, address: &str, page: &str) -> String {
-    arena.keystead.deliver();
-    let (_, text) = arena.keystead.mailbox.to(address).pop().unwrap();
-    let link = text.split_whitespace().find(|word| word.contains(page)).unwrap();
-    link.rsplit('/').next().unwrap().to_owned()
-}
-
 fn stranger() -> Caller {
     Caller::visitor(Arrival::default())
 }
@@ -307,7 +299,7 @@ fn stranger() -> Caller {
 fn address_proof<'a>(arena: &'a Arena, name: &'a str) -> Once<'a, ()> {
     let engine = &arena.keystead.engine;
     let person = arena.keystead.person(name);
-    let token = mailed_token(arena, person.user.email.as_str(), "/verify/");
+    let token = arena.keystead.mailed_token(person.user.email.as_str(), "/verify/");
     Once::new(
         move || verification::by_link(engine, &stranger(), &token, None, false).map(drop),
         move |()| {
@@ -322,7 +314,7 @@ fn reset_link<'a>(arena: &'a Arena, name: &'a str) -> Once<'a, ()> {
     let engine = &arena.keystead.engine;
     let email = arena.keystead.person(name).user.email;
     reset_links::request(engine, &stranger(), email.clone(), None).unwrap();
-    let token = mailed_token(arena, email.as_str(), "/reset/");
+    let token = arena.keystead.mailed_token(email.as_str(), "/reset/");
     let new = || Secret::new(NEW_PASSWORD.to_owned());
     Once::new(
         move || reset_links::confirm(engine, &stranger(), &token, new()).map(drop),
