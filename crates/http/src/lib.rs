@@ -15,6 +15,7 @@ mod openapi;
 mod ops;
 mod origin;
 mod pages;
+mod path;
 mod query;
 mod resource;
 mod telemetry;

@@ -16,6 +16,7 @@ use keystead_storage::{StoreError, UniqueKey, audit, projects};
 
 use crate::audit::Refine as _;
 use crate::idempotency::{Once, Outcome, before, enter};
+use crate::paging::{PageAsked, Paged};
 use crate::{Caller, Code, Engine, Error, Result};
 
 /// The ids of a tenant's projects, if they were read a moment ago and still stand. Does not block, and asks
@@ -49,9 +50,26 @@ pub struct NewProject {
 /// How often a derived slug that is taken gets another suffix.
 const SLUG_ATTEMPTS: usize = 8;
 
-/// Makes a project. A given slug that is taken is a conflict; a derived one gets a suffix. What is asked for
-/// [`Once`] is done once.
-pub fn create(
+/// Makes a project. A given slug that is taken is a conflict; a derived one gets a suffix.
+pub fn create(engine: &Engine, caller: &Caller, tenant: TenantId, new: NewProject) -> Result<Project> {
+    match make(engine, caller, tenant, new, None)? {
+        Outcome::Done(project) => Ok(project),
+        Outcome::Before(_) => Err(Error::internal("there is no answer to what was asked for without a key")),
+    }
+}
+
+/// The same, once however often it is asked for.
+pub fn create_once(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    new: NewProject,
+    once: &Once<Project>,
+) -> Result<Outcome<Project>> {
+    make(engine, caller, tenant, new, Some(once))
+}
+
+fn make(
     engine: &Engine,
     caller: &Caller,
     tenant: TenantId,
@@ -126,19 +144,14 @@ pub fn list_part(
     }))
 }
 
-/// At most `limit` of a tenant's projects after the first `offset`, the oldest first, and how many there are.
-pub fn list_page(
-    engine: &Engine,
-    caller: &Caller,
-    tenant: TenantId,
-    offset: u32,
-    limit: u32,
-) -> Result<(Vec<Project>, i64)> {
+/// A page of a tenant's projects, the oldest first.
+pub fn list(engine: &Engine, caller: &Caller, tenant: TenantId, page: PageAsked) -> Result<Paged<Project>> {
     let scope = caller.allow(Action::ReadProjects, Owner::Tenant(tenant))?;
-    let page = |tx: &mut keystead_storage::Tx<'_>| {
-        projects::list_page(&mut tx.tenant(&scope), offset.into(), limit.into())
-    };
-    Ok(engine.store.read(page)?)
+    Ok(engine.store.read(|tx| {
+        let mut rows = tx.tenant(&scope);
+        let items = projects::page(&mut rows, page.offset(), page.limit())?;
+        Ok(Paged { items, total: projects::count(&mut rows)? })
+    })?)
 }
 
 /// Changes a project.
@@ -168,18 +181,19 @@ pub fn change(
     }
 }
 
-/// Deletes a project.
-pub fn remove(engine: &Engine, caller: &Caller, tenant: TenantId, id: ProjectId) -> Result<()> {
+/// Deletes a project; the answer is what it was.
+pub fn remove(engine: &Engine, caller: &Caller, tenant: TenantId, id: ProjectId) -> Result<Project> {
     let owner = Owner::Tenant(tenant);
     let scope = caller.allow(Action::ChangeProjects, owner)?;
     let event = engine.event(caller, owner, AuditAction::ProjectDeleted, engine.env.now()).on(id);
     let removed = engine.store.write(move |tx| {
         let mut rows = tx.tenant(&scope);
-        let removed = projects::remove(&mut rows, id)?;
-        if removed {
-            audit::insert(&mut rows, &event)?;
+        let found = projects::find(&mut rows, id)?;
+        if found.is_none() || !projects::remove(&mut rows, id)? {
+            return Ok(None);
         }
-        Ok(removed)
+        audit::insert(&mut rows, &event)?;
+        Ok(found)
     })?;
-    if removed { Ok(()) } else { Err(Error::of(Code::NotFound)) }
+    removed.ok_or_else(|| Error::of(Code::NotFound))
 }

@@ -110,18 +110,22 @@ pub fn list_part(
     rows.into_iter().map(Project::try_from).collect()
 }
 
-/// At most `limit` of the tenant's projects after the first `offset`, the oldest first, and how many there are.
-pub fn list_page(tx: &mut TenantTx<'_>, offset: i64, limit: i64) -> Result<(Vec<Project>, i64), StoreError> {
-    let tenant = tx.key();
-    let total =
-        on!(tx, |conn| projects::table.filter(projects::tenant_id.eq(&tenant)).count().get_result(conn))?;
+/// Some of the tenant's projects, the oldest first.
+pub fn page(tx: &mut TenantTx<'_>, offset: i64, limit: i64) -> Result<Vec<Project>, StoreError> {
+    let tenant = projects::tenant_id.eq(tx.key());
     let rows: Vec<ProjectRow> = on!(tx, |conn| ProjectRow::query()
-        .filter(projects::tenant_id.eq(&tenant))
+        .filter(tenant)
         .order(projects::id)
         .offset(offset)
         .limit(limit)
         .load(conn))?;
-    Ok((rows.into_iter().map(Project::try_from).collect::<Result<_, _>>()?, total))
+    rows.into_iter().map(Project::try_from).collect()
+}
+
+/// How many projects the tenant has.
+pub fn count(tx: &mut TenantTx<'_>) -> Result<i64, StoreError> {
+    let tenant = projects::tenant_id.eq(tx.key());
+    Ok(on!(tx, |conn| projects::table.filter(tenant).count().get_result(conn))?)
 }
 
 /// Changes a project; whether there is one. Its slug may be [taken](crate::UniqueKey::ProjectSlug).

@@ -16,12 +16,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::call::SessionCall;
-use super::path;
 use super::query::Query;
 use super::views::{Answer, instant};
 use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{path, run};
 
 /// An event.
 #[derive(Serialize, ToSchema)]

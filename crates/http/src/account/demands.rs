@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use super::call::SessionCall;
 use super::members::MemberView;
+use super::query;
 use super::views::Answer;
-use super::{path, query};
 use crate::body::{Fields, JsonBody};
 use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{path, run};
 
 /// What an organization demands of its members.
 #[derive(Serialize, ToSchema)]

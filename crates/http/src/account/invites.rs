@@ -14,12 +14,12 @@ use utoipa::ToSchema;
 
 use super::call::SessionCall;
 use super::members::MembershipView;
+use super::query;
 use super::views::{Answer, instant};
-use super::{path, query};
 use crate::body::{Fields, JsonBody};
 use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{path, run};
 
 /// An invitation. Its link is in the mail to the invited address and nowhere else.
 #[derive(Serialize, ToSchema)]

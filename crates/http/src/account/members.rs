@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::call::{PersonCall, SessionCall};
+use super::query;
 use super::views::{Answer, instant};
-use super::{path, query};
 use crate::body::{Fields, JsonBody};
 use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{path, run};
 
 /// A membership by itself.
 #[derive(Serialize, ToSchema)]

@@ -14,7 +14,6 @@ mod members;
 mod organization_client;
 mod organizations;
 mod passwords;
-mod path;
 mod profile;
 pub(crate) mod projects;
 mod query;
@@ -67,6 +66,7 @@ fn user() -> Vec<Endpoint> {
         organizations::endpoints(),
         members::endpoints(),
         invites::endpoints(),
+        projects::endpoints(),
         demands::endpoints(),
         audit_logs::endpoints(),
     ]

@@ -14,12 +14,12 @@ use utoipa::ToSchema;
 
 use super::call::{PersonCall, SessionCall};
 use super::members::MembershipView;
+use super::query;
 use super::views::{Answer, instant};
-use super::{path, query};
 use crate::body::{Fields, JsonBody};
 use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{path, run};
 
 /// An organization, and what the person that calls is in it.
 #[derive(Serialize, ToSchema)]

@@ -1,13 +1,20 @@
-//! Projects, as both surfaces of people take and show them.
+//! `/api/user/organizations/{organizationId}/projects`, and how both surfaces of people take and show projects.
 
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse};
 use keystead_domain::project::{Project, ProjectChange, ProjectStatus, Website};
 use keystead_service::Error;
-use keystead_service::projects::NewProject;
+use keystead_service::projects::{self, NewProject};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::views::instant;
+use super::call::PersonCall;
+use super::query;
+use super::views::{Answer, instant};
 use crate::body::{Fields, JsonBody};
+use crate::error::{Envelope, EnvelopeBody};
+use crate::resource::{Endpoint, endpoint};
+use crate::{path, run};
 
 /// A project.
 #[derive(Serialize, ToSchema)]
@@ -94,4 +101,124 @@ impl JsonBody for ProjectChangeBody {
         let status = fields.optional("status", self.status.as_deref());
         fields.finish(Some(ProjectChange { name, slug, website, status }))
     }
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/user/organizations/{organizationId}/projects",
+    tag = "Projects",
+    summary = "The projects of an organization, the oldest first",
+    params(
+        ("organizationId" = String, Path, description = "Its id"),
+        ("page" = Option<u32>, Query, description = "From 1", minimum = 1),
+        ("limit" = Option<u32>, Query, description = "20 where it is missing", minimum = 1, maximum = 100)
+    ),
+    responses(
+        (status = 200, description = "A page of them", body = Answer<Vec<ProjectView>>)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn list(request: HttpRequest, call: PersonCall) -> Result<HttpResponse, Envelope> {
+    let (tenant, PersonCall { caller, engine, .. }) = (path::organization(&request)?, call);
+    let page = query::page(&request)?;
+    let found = run(&engine, move |engine| projects::list(engine, &caller, tenant, page)).await?;
+    let views: Vec<_> = found.items.iter().map(ProjectView::from).collect();
+    Ok(Answer::ok("Projects fetched successfully", views).paged(page, found.total).response())
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/user/organizations/{organizationId}/projects",
+    tag = "Projects",
+    summary = "Make a project; for managers and above",
+    params(("organizationId" = String, Path, description = "Its id")),
+    request_body = NewProjectBody,
+    responses(
+        (status = 201, description = "The project", body = Answer<ProjectView>),
+        (status = 409, description = "The slug is taken", body = EnvelopeBody)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn create(request: HttpRequest, call: PersonCall<NewProjectBody>) -> Result<HttpResponse, Envelope> {
+    let (tenant, PersonCall { caller, body, engine }) = (path::organization(&request)?, call);
+    let project = run(&engine, move |engine| projects::create(engine, &caller, tenant, body)).await?;
+    Ok(Answer::created("Project created successfully", ProjectView::from(&project)).response())
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/user/organizations/{organizationId}/projects/{projectId}",
+    tag = "Projects",
+    summary = "One of an organization's projects",
+    params(
+        ("organizationId" = String, Path, description = "Its id"),
+        ("projectId" = String, Path, description = "The project's id")
+    ),
+    responses(
+        (status = 200, description = "The project", body = Answer<ProjectView>),
+        (status = 404, description = "There is no such project in the organization", body = EnvelopeBody)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn show(request: HttpRequest, call: PersonCall) -> Result<HttpResponse, Envelope> {
+    let (tenant, id) = (path::organization(&request)?, path::record(&request, "projectId")?);
+    let PersonCall { caller, engine, .. } = call;
+    let project = run(&engine, move |engine| projects::show(engine, &caller, tenant, id)).await?;
+    Ok(Answer::ok("Project fetched successfully", ProjectView::from(&project)).response())
+}
+
+#[utoipa::path(
+    put,
+    path = "/api/user/organizations/{organizationId}/projects/{projectId}",
+    tag = "Projects",
+    summary = "Change a project, what is left out stays; for managers and above",
+    params(
+        ("organizationId" = String, Path, description = "Its id"),
+        ("projectId" = String, Path, description = "The project's id")
+    ),
+    request_body = ProjectChangeBody,
+    responses(
+        (status = 200, description = "The project as it is now", body = Answer<ProjectView>),
+        (status = 404, description = "There is no such project in the organization", body = EnvelopeBody),
+        (status = 409, description = "The slug is taken", body = EnvelopeBody)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn change(request: HttpRequest, call: PersonCall<ProjectChangeBody>) -> Result<HttpResponse, Envelope> {
+    let (tenant, id) = (path::organization(&request)?, path::record(&request, "projectId")?);
+    let PersonCall { caller, body, engine } = call;
+    let project = run(&engine, move |engine| projects::change(engine, &caller, tenant, id, body)).await?;
+    Ok(Answer::ok("Project updated successfully", ProjectView::from(&project)).response())
+}
+
+#[utoipa::path(
+    delete,
+    path = "/api/user/organizations/{organizationId}/projects/{projectId}",
+    tag = "Projects",
+    summary = "Delete a project; for managers and above",
+    params(
+        ("organizationId" = String, Path, description = "Its id"),
+        ("projectId" = String, Path, description = "The project's id")
+    ),
+    responses(
+        (status = 200, description = "The project that was deleted", body = Answer<ProjectView>),
+        (status = 404, description = "There is no such project in the organization", body = EnvelopeBody)
+    ),
+    security(("cookie" = []), ("api_key" = []))
+)]
+async fn delete(request: HttpRequest, call: PersonCall) -> Result<HttpResponse, Envelope> {
+    let (tenant, id) = (path::organization(&request)?, path::record(&request, "projectId")?);
+    let PersonCall { caller, engine, .. } = call;
+    let removed = run(&engine, move |engine| projects::remove(engine, &caller, tenant, id)).await?;
+    Ok(Answer::ok("Project deleted successfully", ProjectView::from(&removed)).response())
+}
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        endpoint::<__path_list>(web::to(list)),
+        endpoint::<__path_create>(web::to(create)),
+        endpoint::<__path_show>(web::to(show)),
+        endpoint::<__path_change>(web::to(change)),
+        endpoint::<__path_delete>(web::to(delete)),
+    ]
 }

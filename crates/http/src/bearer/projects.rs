@@ -7,7 +7,7 @@ use keystead_domain::id::ProjectId;
 use keystead_domain::idempotency::StoredAnswer;
 use keystead_domain::project::Project;
 use keystead_service::idempotency::{Once, Outcome};
-use keystead_service::{Code, Error, projects};
+use keystead_service::{Error, projects};
 
 use super::call::{KeyCall, PostCall};
 use super::listing;
@@ -15,7 +15,7 @@ use super::views::{Many, Single};
 use crate::account::projects::{NewProjectBody, ProjectChangeBody, ProjectView};
 use crate::error::{BearerError, BearerErrorBody, stored};
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{path, run};
 
 #[utoipa::path(
     get,
@@ -75,7 +75,7 @@ async fn create(call: PostCall<NewProjectBody>) -> Result<HttpResponse, BearerEr
     let PostCall { caller, tenant, body, path, key, digest, engine } = call;
     let once = Once { method: "POST", path, key, body: digest, answer };
     let outcome =
-        run(&engine, move |engine| projects::create(engine, &caller, tenant, body, Some(&once))).await?;
+        run(&engine, move |engine| projects::create_once(engine, &caller, tenant, body, &once)).await?;
     let (answer, replayed) = match outcome {
         Outcome::Done(project) => (answer(Ok(&project)), false),
         Outcome::Before(answer) => (answer, true),
@@ -85,12 +85,6 @@ async fn create(call: PostCall<NewProjectBody>) -> Result<HttpResponse, BearerEr
         response.insert_header(("idempotent-replayed", "true"));
     }
     Ok(response.content_type("application/json").body(answer.body))
-}
-
-/// The project in the path. What is no id names none.
-fn named(request: &HttpRequest) -> Result<ProjectId, Error> {
-    let id = request.match_info().get("projectId").and_then(|id| id.parse().ok());
-    id.ok_or_else(|| Error::of(Code::NotFound))
 }
 
 #[utoipa::path(
@@ -108,7 +102,7 @@ fn named(request: &HttpRequest) -> Result<ProjectId, Error> {
 )]
 async fn show(call: KeyCall, request: HttpRequest) -> Result<Json<Single<ProjectView>>, BearerError> {
     let KeyCall { caller, tenant, engine, .. } = call;
-    let id = named(&request)?;
+    let id: ProjectId = path::record(&request, "projectId")?;
     let project = run(&engine, move |engine| projects::show(engine, &caller, tenant, id)).await?;
     Ok(Json(Single { data: ProjectView::from(&project) }))
 }
@@ -134,7 +128,7 @@ async fn change(
     request: HttpRequest,
 ) -> Result<Json<Single<ProjectView>>, BearerError> {
     let KeyCall { caller, tenant, body, engine } = call;
-    let id = named(&request)?;
+    let id: ProjectId = path::record(&request, "projectId")?;
     let project = run(&engine, move |engine| projects::change(engine, &caller, tenant, id, body)).await?;
     Ok(Json(Single { data: ProjectView::from(&project) }))
 }
@@ -154,7 +148,7 @@ async fn change(
 )]
 async fn delete(call: KeyCall, request: HttpRequest) -> Result<HttpResponse, BearerError> {
     let KeyCall { caller, tenant, engine, .. } = call;
-    let id = named(&request)?;
+    let id: ProjectId = path::record(&request, "projectId")?;
     run(&engine, move |engine| projects::remove(engine, &caller, tenant, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

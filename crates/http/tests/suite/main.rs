@@ -20,6 +20,7 @@ mod organization_client;
 mod organizations;
 mod pages;
 mod people;
+mod projects;
 mod rate_limits;
 mod token_endpoint;
 

@@ -176,6 +176,12 @@ pub(super) fn organizations(walk: &mut Walk) {
     let member = members["data"][1]["id"].as_str().unwrap_or_else(|| panic!("{members}")).to_owned();
     let role = format!("/members/{member}/role");
     call(walk, "PUT", "/members/{memberId}/role", &role, &json!({"role": "manager"}));
+    let body = json!({"name": "Canary site", "website": "https://canary.example"});
+    let project = format!("/projects/{}", id(&call(walk, "POST", "/projects", "/projects", &body)));
+    call(walk, "GET", "/projects", "/projects", &Value::Null);
+    call(walk, "GET", "/projects/{projectId}", &project, &Value::Null);
+    call(walk, "PUT", "/projects/{projectId}", &project, &json!({"name": "Canary shop"}));
+    call(walk, "DELETE", "/projects/{projectId}", &project, &Value::Null);
     call(walk, "GET", "/mfa", "/mfa", &Value::Null);
     call(walk, "PUT", "/mfa", "/mfa", &json!({"pinnedKeysOnly": true}));
     call(walk, "GET", "/audit-logs", "/audit-logs", &Value::Null);

@@ -7,16 +7,14 @@ use keystead_domain::id::TenantId;
 use keystead_domain::policy::Denied;
 use keystead_service::{Code, Error};
 
-use crate::error::Envelope;
-
 /// The organization. What is no id names none that the caller is in.
-pub(crate) fn organization(request: &HttpRequest) -> Result<TenantId, Envelope> {
-    find(request, "organizationId").ok_or_else(|| Denied::NotAMember.into())
+pub(crate) fn organization(request: &HttpRequest) -> Result<TenantId, Denied> {
+    find(request, "organizationId").ok_or(Denied::NotAMember)
 }
 
 /// A record by its id. What is no id names none.
-pub(crate) fn record<T: FromStr>(request: &HttpRequest, name: &str) -> Result<T, Envelope> {
-    find(request, name).ok_or_else(|| Error::of(Code::NotFound).into())
+pub(crate) fn record<T: FromStr>(request: &HttpRequest, name: &str) -> Result<T, Error> {
+    find(request, name).ok_or_else(|| Error::of(Code::NotFound))
 }
 
 fn find<T: FromStr>(request: &HttpRequest, name: &str) -> Option<T> {
