@@ -16,9 +16,10 @@ use keystead_domain::policy::{
 use keystead_domain::slug::Slug;
 use keystead_domain::user::User;
 use keystead_domain::{Email, Owner, Secret, Timestamp};
-use keystead_storage::{api_keys, audit, memberships};
+use keystead_storage::{StoreError, TenantTx, api_keys, audit, memberships};
 
 use crate::audit::Refine as _;
+use crate::paging::{PageAsked, Paged};
 use crate::{Caller, Code, Engine, Error, Result, tenants, users};
 
 pub use keystead_storage::api_keys::ReachingKey;
@@ -317,9 +318,31 @@ pub fn list_reaching(engine: &Engine, caller: &Caller, tenant: TenantId) -> Resu
     Ok(engine.store.read(|tx| api_keys::list_reaching(&mut tx.tenant(&scope)))?)
 }
 
-/// Ends what a key reaches in a tenant: one that is pinned to it is revoked, another is barred there. Whether
-/// it was revoked.
-pub fn shut_out(engine: &Engine, caller: &Caller, tenant: TenantId, id: ApiKeyId) -> Result<bool> {
+/// A page of the same.
+pub fn page_reaching(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    page: PageAsked,
+) -> Result<Paged<ReachingKey>> {
+    let scope = caller.allow(Action::ReadTenantKeys, Owner::Tenant(tenant))?;
+    Ok(engine.store.read(|tx| {
+        let mut rows = tx.tenant(&scope);
+        let items = api_keys::page_reaching(&mut rows, page.offset(), page.limit())?;
+        Ok(Paged { items, total: api_keys::count_reaching(&mut rows)? })
+    })?)
+}
+
+/// What became of a key that was shut out of a tenant.
+pub enum ShutOut {
+    /// It was pinned to the tenant, and is no more.
+    Revoked(ReachingKey),
+    /// It is pinned to none, and barred from this one.
+    Barred(ReachingKey),
+}
+
+/// Ends what a key reaches in a tenant: one that is pinned to it is revoked, another is barred there.
+pub fn shut_out(engine: &Engine, caller: &Caller, tenant: TenantId, id: ApiKeyId) -> Result<ShutOut> {
     let scope = caller.allow(Action::RevokeTenantKeys, Owner::Tenant(tenant))?;
     let now = engine.env.now();
     let event = |action| engine.event(caller, Owner::Tenant(tenant), action, now).on(id);
@@ -327,37 +350,64 @@ pub fn shut_out(engine: &Engine, caller: &Caller, tenant: TenantId, id: ApiKeyId
     let done = engine.store.write(move |tx| {
         let mut rows = tx.tenant(&scope);
         let Some(found) = api_keys::find_reaching(&mut rows, id)? else { return Ok(None) };
-        if found.key.pin.is_some() {
-            if !api_keys::remove_pinned(&mut rows, id)? {
-                return Ok(None);
-            }
-            audit::insert(&mut rows, &revoked)?;
-            return Ok(Some(true));
+        if found.key.pin.is_none() {
+            return bar(&mut rows, found, true, &barred, now).map(ShutOut::Barred).map(Some);
         }
-        if !found.barred {
-            api_keys::set_barred(&mut rows, id, true, now)?;
-            audit::insert(&mut rows, &barred)?;
+        if !api_keys::remove_pinned(&mut rows, id)? {
+            return Ok(None);
         }
-        Ok(Some(false))
+        audit::insert(&mut rows, &revoked)?;
+        Ok(Some(ShutOut::Revoked(found)))
     })?;
-    done.ok_or_else(|| Error::of(Code::KeyNotFound))
+    done.ok_or_else(unreaching)
 }
 
-/// Lets a key in again that the tenant barred.
-pub fn let_in(engine: &Engine, caller: &Caller, tenant: TenantId, id: ApiKeyId) -> Result<()> {
+/// Bars a key that is pinned to no tenant from this one, or lets it in again. One that is pinned to it is a
+/// conflict: it can only be revoked.
+pub fn set_barred(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    id: ApiKeyId,
+    barred: bool,
+) -> Result<ReachingKey> {
     let scope = caller.allow(Action::RevokeTenantKeys, Owner::Tenant(tenant))?;
     let now = engine.env.now();
-    let event = engine.event(caller, Owner::Tenant(tenant), AuditAction::KeyLetIn, now).on(id);
+    let action = if barred { AuditAction::KeyBarred } else { AuditAction::KeyLetIn };
+    let event = engine.event(caller, Owner::Tenant(tenant), action, now).on(id);
     let found = engine.store.write(move |tx| {
         let mut rows = tx.tenant(&scope);
-        let Some(found) = api_keys::find_reaching(&mut rows, id)? else { return Ok(false) };
-        if found.barred {
-            api_keys::set_barred(&mut rows, id, false, now)?;
-            audit::insert(&mut rows, &event)?;
+        let Some(found) = api_keys::find_reaching(&mut rows, id)? else { return Ok(None) };
+        if found.key.pin.is_some() {
+            return Ok(Some(found));
         }
-        Ok(true)
+        bar(&mut rows, found, barred, &event, now).map(Some)
     })?;
-    if found { Ok(()) } else { Err(Error::of(Code::KeyNotFound)) }
+    let found = found.ok_or_else(unreaching)?;
+    if found.key.pin.is_some() {
+        return Err(Error::of(Code::Conflict)
+            .saying("This API key is pinned to the organization: it can only be revoked."));
+    }
+    Ok(found)
+}
+
+fn bar(
+    rows: &mut TenantTx<'_>,
+    found: ReachingKey,
+    barred: bool,
+    event: &Event,
+    now: Timestamp,
+) -> std::result::Result<ReachingKey, StoreError> {
+    if found.barred != barred {
+        api_keys::set_barred(rows, found.key.id, barred, now)?;
+        audit::insert(rows, event)?;
+    }
+    Ok(ReachingKey { barred, ..found })
+}
+
+/// That no such key reaches the tenant.
+fn unreaching() -> Error {
+    Error::of(Code::NotFound).saying("There is no such API key in this organization.")
 }
 
 /// A part of the keys that reach a tenant: one's own, and for those who run it all.
@@ -398,7 +448,9 @@ pub fn end(engine: &Engine, caller: &Caller, tenant: TenantId, id: ApiKeyId) -> 
     }
     match shut_out(engine, caller, tenant, id) {
         // What others have is not told.
-        Err(error) if error.code() == Code::RoleTooLow => Err(Error::of(Code::KeyNotFound)),
+        Err(error) if matches!(error.code(), Code::RoleTooLow | Code::NotFound) => {
+            Err(Error::of(Code::KeyNotFound))
+        }
         done => done.map(drop),
     }
 }

@@ -222,7 +222,7 @@ pub struct ReachingKey {
 type ReachingRow = (KeyRow, SecretRow, (UserRow, bool));
 
 /// The keys that reach the tenant `$tenant`: those pinned to it, and those of its members that are pinned to
-/// none, each with its newest secret, its holder, and whether the tenant bars it.
+/// none, each with its newest secret and its holder.
 macro_rules! reaching {
     ($tenant:expr) => {{
         let platform = Owner::Platform.to_string();
@@ -231,11 +231,6 @@ macro_rules! reaching {
                 .filter(memberships::tenant_id.eq($tenant))
                 .filter(memberships::user_id.eq(api_keys::user_id)),
         )));
-        let barred = exists(
-            api_key_bars::table
-                .filter(api_key_bars::tenant_id.eq($tenant))
-                .filter(api_key_bars::key_id.eq(api_keys::id)),
-        );
         with_newest_secret!()
             .inner_join(
                 users::table
@@ -243,7 +238,22 @@ macro_rules! reaching {
             )
             .filter(api_keys::directory.eq(platform))
             .filter(reaches)
-            .select((KeyRow::as_select(), SecretRow::as_select(), (UserRow::as_select(), barred)))
+    }};
+}
+
+/// The same as rows, which also say whether the tenant bars the key.
+macro_rules! reaching_rows {
+    ($tenant:expr) => {{
+        let barred = exists(
+            api_key_bars::table
+                .filter(api_key_bars::tenant_id.eq($tenant))
+                .filter(api_key_bars::key_id.eq(api_keys::id)),
+        );
+        reaching!($tenant).select((
+            KeyRow::as_select(),
+            SecretRow::as_select(),
+            (UserRow::as_select(), barred),
+        ))
     }};
 }
 
@@ -254,14 +264,32 @@ fn reaching_key((row, secret, (user, barred)): ReachingRow) -> Result<ReachingKe
 /// The keys that reach the tenant, the newest first.
 pub fn list_reaching(tx: &mut TenantTx<'_>) -> Result<Vec<ReachingKey>, StoreError> {
     let tenant = tx.key();
-    let rows: Vec<ReachingRow> = on!(tx, |conn| reaching!(&tenant).order(api_keys::id.desc()).load(conn))?;
+    let rows: Vec<ReachingRow> =
+        on!(tx, |conn| reaching_rows!(&tenant).order(api_keys::id.desc()).load(conn))?;
     rows.into_iter().map(reaching_key).collect()
+}
+
+/// Some of the keys that reach the tenant, the newest first.
+pub fn page_reaching(tx: &mut TenantTx<'_>, offset: i64, limit: i64) -> Result<Vec<ReachingKey>, StoreError> {
+    let tenant = tx.key();
+    let rows: Vec<ReachingRow> = on!(tx, |conn| reaching_rows!(&tenant)
+        .order(api_keys::id.desc())
+        .offset(offset)
+        .limit(limit)
+        .load(conn))?;
+    rows.into_iter().map(reaching_key).collect()
+}
+
+/// How many keys reach the tenant.
+pub fn count_reaching(tx: &mut TenantTx<'_>) -> Result<i64, StoreError> {
+    let tenant = tx.key();
+    Ok(on!(tx, |conn| reaching!(&tenant).count().get_result(conn))?)
 }
 
 /// One of the keys that reach the tenant.
 pub fn find_reaching(tx: &mut TenantTx<'_>, id: ApiKeyId) -> Result<Option<ReachingKey>, StoreError> {
     let tenant = tx.key();
-    let row: Option<ReachingRow> = on!(tx, |conn| reaching!(&tenant)
+    let row: Option<ReachingRow> = on!(tx, |conn| reaching_rows!(&tenant)
         .filter(api_keys::id.eq(id.to_string()))
         .get_result(conn)
         .optional())?;
@@ -278,7 +306,7 @@ pub fn list_reaching_part(
 ) -> Result<Vec<ReachingKey>, StoreError> {
     let tenant = tx.key();
     let rows: Vec<ReachingRow> = on!(tx, |conn| {
-        let mut query = reaching!(tenant.clone()).into_boxed();
+        let mut query = reaching_rows!(tenant.clone()).into_boxed();
         if let Some(holder) = holder {
             query = query.filter(api_keys::user_id.eq(holder.to_string()));
         }

@@ -21,6 +21,7 @@ mod sessions;
 mod sign_ins;
 mod sign_ups;
 pub(crate) mod targets;
+pub(crate) mod tenant_keys;
 mod two_factor;
 mod verification;
 pub(crate) mod views;
@@ -67,6 +68,7 @@ fn user() -> Vec<Endpoint> {
         members::endpoints(),
         invites::endpoints(),
         projects::endpoints(),
+        tenant_keys::endpoints(),
         demands::endpoints(),
         audit_logs::endpoints(),
     ]

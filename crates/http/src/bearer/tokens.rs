@@ -2,70 +2,15 @@
 
 use actix_web::web::{self, Json};
 use actix_web::{HttpRequest, HttpResponse};
-use keystead_service::api_keys::{self, ReachingKey};
-use keystead_service::{Code, Engine, Error};
-use serde::Serialize;
-use utoipa::ToSchema;
+use keystead_service::{Code, Error, api_keys};
 
 use super::call::KeyCall;
 use super::listing;
 use super::views::Many;
-use crate::account::views::instant;
+use crate::account::tenant_keys::TenantKeyView;
 use crate::error::{BearerError, BearerErrorBody};
 use crate::resource::{Endpoint, endpoint};
 use crate::run;
-
-/// An API key, without the key itself.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Token {
-    id: String,
-    name: String,
-    /// What the key begins with, up to its look-up part.
-    start: String,
-    environment: &'static str,
-    scopes: Vec<String>,
-    /// Whether it reaches this organization alone.
-    pinned: bool,
-    /// Whether the organization bars it.
-    barred: bool,
-    holder: TokenHolder,
-    #[schema(nullable, required)]
-    expires_at: Option<String>,
-    #[schema(nullable, required)]
-    last_used_at: Option<String>,
-    created_at: String,
-    updated_at: String,
-}
-
-/// Whose key it is.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct TokenHolder {
-    user_id: String,
-    email: String,
-}
-
-impl Token {
-    fn new(found: &ReachingKey, engine: &Engine) -> Self {
-        let key = &found.key;
-        let brand = engine.settings().prefixes.api_key.as_str();
-        Self {
-            id: key.id.to_string(),
-            name: key.name.to_string(),
-            start: format!("{brand}_{}_{}", key.environment, key.prefix),
-            environment: key.environment.as_str(),
-            scopes: key.scopes.iter().map(str::to_owned).collect(),
-            pinned: key.pin.is_some(),
-            barred: found.barred,
-            holder: TokenHolder { user_id: key.user.to_ulid(), email: found.holder.email.to_string() },
-            expires_at: key.expires_at.map(instant),
-            last_used_at: key.last_used_at.map(instant),
-            created_at: instant(key.created_at),
-            updated_at: instant(key.updated_at),
-        }
-    }
-}
 
 #[utoipa::path(
     get,
@@ -79,18 +24,18 @@ impl Token {
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the part before")
     ),
     responses(
-        (status = 200, description = "A part of the keys, without what they are", body = Many<Token>),
+        (status = 200, description = "A part of the keys, without what they are", body = Many<TenantKeyView>),
         (status = 402, description = "The plan of the organization does not open this API", body = BearerErrorBody),
         (status = 422, description = "Parameters are wrong; `fields` names each", body = BearerErrorBody)
     ),
     security(("api_key" = []), ("bearer" = []))
 )]
-async fn list(call: KeyCall, request: HttpRequest) -> Result<Json<Many<Token>>, BearerError> {
+async fn list(call: KeyCall, request: HttpRequest) -> Result<Json<Many<TenantKeyView>>, BearerError> {
     let KeyCall { caller, tenant, engine, .. } = call;
     let listing = listing::asked(&request, tenant)?;
     let asked = listing.clone();
     let part = run(&engine, move |engine| api_keys::list_part(engine, &caller, tenant, &asked)).await?;
-    Ok(Json(listing::shown(part, tenant, &listing, |found| Token::new(found, &engine))))
+    Ok(Json(listing::shown(part, tenant, &listing, |found| TenantKeyView::new(found, &engine))))
 }
 
 #[utoipa::path(

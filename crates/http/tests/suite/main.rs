@@ -22,6 +22,7 @@ mod pages;
 mod people;
 mod projects;
 mod rate_limits;
+mod tenant_keys;
 mod token_endpoint;
 
 use keystead_testkit::{Keystead, TestTenant};

@@ -182,6 +182,11 @@ pub(super) fn organizations(walk: &mut Walk) {
     call(walk, "GET", "/projects/{projectId}", &project, &Value::Null);
     call(walk, "PUT", "/projects/{projectId}", &project, &json!({"name": "Canary shop"}));
     call(walk, "DELETE", "/projects/{projectId}", &project, &Value::Null);
+    let key = id(&walk.as_person("POST /api/auth/api-key/create", &json!({"name": "Canary free"})));
+    call(walk, "GET", "/api-keys", "/api-keys", &Value::Null);
+    let key = format!("/api-keys/{key}");
+    call(walk, "PUT", "/api-keys/{keyId}", &key, &json!({"barred": true}));
+    call(walk, "DELETE", "/api-keys/{keyId}", &key, &Value::Null);
     call(walk, "GET", "/mfa", "/mfa", &Value::Null);
     call(walk, "PUT", "/mfa", "/mfa", &json!({"pinnedKeysOnly": true}));
     call(walk, "GET", "/audit-logs", "/audit-logs", &Value::Null);
