@@ -4,8 +4,10 @@
 //! read anew: two owners who demote each other, or leave at the same time, cannot both win.
 
 use keystead_domain::audit::{AuditAction, Event};
-use keystead_domain::id::{MembershipId, TenantId, UserId};
+use keystead_domain::id::{MembershipId, TenantId, UserId, kind};
+use keystead_domain::listing::{Listing, Part, Place};
 use keystead_domain::membership::Membership;
+use keystead_domain::name::Name;
 use keystead_domain::policy::{Action, Denied, TenantScope};
 use keystead_domain::role::Role;
 use keystead_domain::user::User;
@@ -50,6 +52,28 @@ pub fn list(engine: &Engine, caller: &Caller, tenant: TenantId, page: PageAsked)
         let items = memberships::page(&mut rows, page.offset(), page.limit())?;
         Ok(Paged { items, total: memberships::count(&mut rows)? })
     })?)
+}
+
+/// A part of a tenant's members. Who has no name is sorted by its address.
+pub fn list_part(
+    engine: &Engine,
+    caller: &Caller,
+    tenant: TenantId,
+    listing: &Listing<kind::Membership>,
+) -> Result<Part<Found, kind::Membership>> {
+    let scope = caller.allow(Action::ReadMembers, Owner::Tenant(tenant))?;
+    let rows = engine.store.read(|tx| memberships::list_part(&mut tx.tenant(&scope), listing))?;
+    Ok(listing.part(rows, |(membership, user)| {
+        let name = user.name.as_ref().map_or_else(|| user.email.as_str(), Name::as_str);
+        Place::of(listing.order, membership.id, membership.created_at, name)
+    }))
+}
+
+/// One of a tenant's members.
+pub fn show(engine: &Engine, caller: &Caller, tenant: TenantId, id: MembershipId) -> Result<Found> {
+    let scope = caller.allow(Action::ReadMembers, Owner::Tenant(tenant))?;
+    let found = engine.store.read(|tx| memberships::find(&mut tx.tenant(&scope), id))?;
+    found.ok_or_else(missing)
 }
 
 /// Whether the caller gets to see which members have a second factor.

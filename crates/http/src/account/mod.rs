@@ -10,7 +10,7 @@ mod demands;
 mod history;
 mod identity;
 mod invites;
-mod members;
+pub(crate) mod members;
 mod organization_client;
 mod organizations;
 mod passwords;

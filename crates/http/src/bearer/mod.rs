@@ -4,6 +4,7 @@ mod call;
 mod cors;
 mod listing;
 mod me;
+mod members;
 mod projects;
 mod tokens;
 mod views;
@@ -17,7 +18,8 @@ use crate::limits;
 use crate::resource::{Endpoint, mount};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    [me::endpoints(), projects::endpoints(), tokens::endpoints()].into_iter().flatten().collect()
+    let all = [me::endpoints(), members::endpoints(), projects::endpoints(), tokens::endpoints()];
+    all.into_iter().flatten().collect()
 }
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {

@@ -8,6 +8,7 @@ mod api_keys;
 mod app_api;
 mod bad_input;
 mod bearer;
+mod bearer_members;
 mod credentials;
 mod end_users;
 mod forward_auth;

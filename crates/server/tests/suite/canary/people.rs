@@ -264,6 +264,9 @@ pub(super) fn bearer(walk: &mut Walk) {
         ("x-api-key", key.as_str()),
         ("idempotency-key", "canary-once"),
     ];
+    let members = walk.as_script("GET /api/v1/members", &Value::Null);
+    let path = format!("/api/v1/members/{}", members["data"][0]["id"].as_str().unwrap());
+    walk.ask("GET /api/v1/members/{memberId}", &path, &headers, "");
     let body = json!({"name": "Canary project", "website": "https://canary.example"}).to_string();
     let made = walk.ask("POST /api/v1/projects", "/api/v1/projects", &headers, &body).json();
     let path = format!("/api/v1/projects/{}", made["data"]["id"].as_str().unwrap());
