@@ -3,14 +3,15 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{self, Redirect, ServiceConfig};
-use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
+use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue};
 use utoipa::openapi::security::{
     ClientCredentials, Flow, Http, HttpAuthScheme, OAuth2, Scopes, SecurityScheme,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr, Response,
-    ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathsBuilder,
+    RefOr, Required, Response, ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::SwaggerUi;
@@ -46,6 +47,9 @@ pub(crate) fn document() -> OpenApi {
         for Endpoint { path, method, mut operation, schemas, .. } in endpoints {
             components = components.schemas_from_iter(schemas);
             complete(&mut operation, &error);
+            if path.starts_with("/api/v1/") {
+                operation.parameters.get_or_insert_default().push(RefOr::T(acting_in()));
+            }
             operation.operation_id = Some(operation_id(&method, &path));
             paths = paths.path(path, PathItem::new(method, operation));
         }
@@ -114,6 +118,21 @@ fn complete(operation: &mut Operation, error: &str) {
         add("401", "A credential is missing, wrong or expired");
         add("403", "The credential may not do this");
     }
+}
+
+/// The header that says which organization a call of the bearer API acts in.
+fn acting_in() -> Parameter {
+    let about = "The organization that a key which is pinned to none acts in, where its holder has several";
+    let id = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^(ten_[0-7][0-9a-hjkmnp-tv-z]{25}|[0-7][0-9A-HJKMNP-TV-Z]{25})$"));
+    ParameterBuilder::new()
+        .name("X-Organization-Id")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(id))
+        .build()
 }
 
 fn refusal(schema: &str, what: &str) -> Response {
