@@ -186,6 +186,26 @@ both_backends! {
         assert!(session["session"].get("activeOrganizationId").is_none(), "it is no member any more");
     }
 
+    fn the_last_owner_among_others_cannot_end_its_account(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let (ada, bob) = (keystead.person("Ada"), keystead.person("Bob"));
+        let bobs = join(&keystead, &ada, &bob, Role::Admin);
+        let proof = json!({"password": TestPerson::PASSWORD});
+        let ways = [("POST", "/api/auth/delete-user"), ("DELETE", "/api/user/me")];
+        for (method, path) in ways {
+            assert_eq!(ask(&keystead, &ada, method, path, proof.clone()).refusal(409), "CONFLICT", "{path}");
+        }
+        ask(&keystead, &ada, "GET", &at(&ada, "/my-membership"), Value::Null).expect(200);
+        assert_eq!(keystead.get(&at(&ada, "")).cookie(&bob.session).send().status, 200, "nothing ended");
+        // An owner stays behind, so she can go; where nobody does, the organization goes along.
+        ask(&keystead, &ada, "PUT", &at(&ada, &format!("/members/{bobs}/role")), json!({"role": "owner"})).expect(200);
+        ask(&keystead, &ada, "DELETE", "/api/user/me", proof.clone()).expect(200);
+        let members = ask(&keystead, &bob, "GET", &at(&ada, "/members"), Value::Null).expect(200);
+        assert_eq!(roles(&members["data"]), [("Bob".to_owned(), "owner".to_owned())]);
+        ask(&keystead, &bob, "POST", "/api/auth/delete-user", proof).expect(200);
+        assert!(!database.dump("tenants").contains(&ada.tenant.id.to_string()));
+    }
+
     fn a_key_dies_with_its_membership_and_shrinks_with_its_role(database: TestDatabase) {
         let keystead = Keystead::on(&database);
         let (ada, bob) = (keystead.person("Ada"), keystead.person("Bob"));
