@@ -1,8 +1,10 @@
 //! `/openapi.json` (OpenAPI 3.1) and `/docs`, made from the same endpoints that are served.
 
+use std::sync::LazyLock;
+
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::web::{self, Redirect, ServiceConfig};
+use actix_web::web::{self, Bytes, Redirect, ServiceConfig};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue};
@@ -17,7 +19,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::error::{BearerErrorBody, EnvelopeBody, OAuthErrorBody, ProblemBody};
-use crate::resource::{Endpoint, allow};
+use crate::resource::{Description, Endpoint, allow};
 use crate::{account, app, bearer, leaks, oauth, ops};
 
 /// The names of the security schemes, as operations refer to them.
@@ -44,7 +46,8 @@ pub(crate) fn document() -> OpenApi {
         (ops::health::endpoints(), ProblemBody::name()),
     ];
     for (endpoints, error) in surfaces {
-        for Endpoint { path, method, mut operation, schemas, .. } in endpoints {
+        for Endpoint { path, method, describe, .. } in endpoints {
+            let Description { mut operation, schemas } = describe();
             components = components.schemas_from_iter(schemas);
             complete(&mut operation, &error);
             if path.starts_with("/api/v1/") {
@@ -146,17 +149,15 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
 
+/// The document as it is sent: made once, when somebody first asks for it.
+static JSON: LazyLock<Bytes> = LazyLock::new(|| document().to_json().unwrap_or_default().into());
+
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    let document = document();
-    let json = document.to_json().unwrap_or_default();
-    cfg.service(web::resource("/openapi.json").get(move || {
-        let json = json.clone();
-        async move {
-            HttpResponse::Ok()
-                .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-                .content_type("application/json")
-                .body(json)
-        }
+    cfg.service(web::resource("/openapi.json").get(async || {
+        HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+            .content_type("application/json")
+            .body(JSON.clone())
     }));
     cfg.service(
         web::scope("/docs")
@@ -187,7 +188,7 @@ mod tests {
             ops::health::endpoints(),
         ];
         for endpoint in all.into_iter().flatten() {
-            for (name, schema) in endpoint.schemas {
+            for (name, schema) in (endpoint.describe)().schemas {
                 let schema = serde_json::to_string(&schema).unwrap();
                 assert_eq!(*seen.entry(name.clone()).or_insert_with(|| schema.clone()), schema, "{name}");
             }

@@ -16,21 +16,31 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::pages::PagePath;
 
-/// One method of one path: its handler and its description.
+/// One method of one path: its handler, and where its description is to be had. Every worker mounts every
+/// endpoint and few are ever asked for descriptions, which are large, so these are made when they are read.
 pub(crate) struct Endpoint {
     pub(crate) path: String,
     pub(crate) method: HttpMethod,
+    pub(crate) describe: fn() -> Description,
+    route: Route,
+}
+
+/// What the OpenAPI document says of an endpoint.
+pub(crate) struct Description {
     pub(crate) operation: Operation,
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
-    route: Route,
+}
+
+fn describe<P: utoipa::Path + SchemaReferences>() -> Description {
+    let mut schemas = Vec::new();
+    P::schemas(&mut schemas);
+    Description { operation: P::operation(), schemas }
 }
 
 /// The endpoint that `P` describes, `__path_x` for a handler `x`, served by `route`.
 pub(crate) fn endpoint<P: utoipa::Path + SchemaReferences>(route: Route) -> Endpoint {
-    let mut schemas = Vec::new();
-    P::schemas(&mut schemas);
     let method = P::methods().into_iter().next().unwrap_or(HttpMethod::Get);
-    Endpoint { path: P::path(), operation: P::operation(), schemas, route: guarded(route, &method), method }
+    Endpoint { path: P::path(), describe: describe::<P>, route: guarded(route, &method), method }
 }
 
 impl Endpoint {
