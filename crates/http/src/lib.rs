@@ -16,6 +16,7 @@ mod ops;
 mod origin;
 mod pages;
 mod path;
+mod person;
 mod query;
 mod resource;
 mod telemetry;

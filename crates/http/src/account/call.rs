@@ -8,15 +8,15 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use keystead_domain::policy::Denied;
-use keystead_service::people::{self, Presented, VerifiedPerson};
+use keystead_service::people::{Presented, VerifiedPerson};
 use keystead_service::sessions::SignedIn;
-use keystead_service::{Caller, Code, Engine, access, rate_limits};
+use keystead_service::{Caller, Code, Engine, rate_limits};
 
 use super::{LIMIT, cookie};
 use crate::body::Body;
-use crate::credentials::{self, PersonHeader};
 use crate::error::{Envelope, Fault};
-use crate::{engine, run};
+use crate::person::{self, Shown};
+use crate::{credentials, engine};
 
 /// A call by a person, with a session or an API key.
 pub(crate) struct PersonCall<B: Body = ()> {
@@ -40,35 +40,20 @@ pub(crate) struct VisitorCall<B: Body> {
     pub(crate) engine: Data<Engine>,
 }
 
-/// What the request shows: a header credential, else the cookie.
-fn presented(request: &HttpRequest, engine: &Engine) -> Result<PersonHeader, Envelope> {
-    Ok(credentials::person(request, &engine.settings().prefixes.api_key)?)
-}
-
+/// Who calls: by a header credential, else by the cookie.
 async fn authenticate(
     request: &HttpRequest,
     engine: &Data<Engine>,
 ) -> Result<(Caller, Arc<VerifiedPerson>), Envelope> {
-    let arrival = credentials::arrival(request, engine);
-    let presented = match presented(request, engine)? {
-        PersonHeader::Key(key) => Presented::Key(key),
-        PersonHeader::NoToken => return Err(Envelope::NoToken),
-        PersonHeader::Absent => Presented::Session(cookie::read(request, engine).ok_or(Fault::NoCredential)?),
-        PersonHeader::Token(token) => {
-            // The token of an app may be good, and opens nothing here.
-            run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?;
-            return Err(Denied::Forbidden.into());
+    match person::by_header(request, engine).await? {
+        Shown::Person(caller, verified) => Ok((caller, verified)),
+        Shown::NoToken => Err(Envelope::NoToken),
+        Shown::Nothing => {
+            let session = cookie::read(request, engine).ok_or(Fault::NoCredential)?;
+            let arrival = credentials::arrival(request, engine);
+            Ok(person::let_in(engine, Presented::Session(session), arrival).await?)
         }
-    };
-    let verified = match people::recall(engine, &presented) {
-        Some(verified) => verified,
-        None => {
-            let arrival = arrival.clone();
-            run(engine, move |engine| people::verify(engine, &presented, &arrival)).await?
-        }
-    };
-    let caller = people::admit(engine, &verified, arrival)?;
-    Ok((caller, verified))
+    }
 }
 
 /// The session that the cookie holds, if there is a cookie and it is good.

@@ -11,13 +11,12 @@ use keystead_domain::idempotency::IdempotencyKey;
 use keystead_domain::plan::Feature;
 use keystead_domain::policy::{Denied, PersonPrincipal, Standing};
 use keystead_domain::{Owner, TokenDigest};
-use keystead_service::people::{self, Presented};
-use keystead_service::{Caller, Engine, access};
+use keystead_service::{Caller, Engine};
 
 use crate::body::{self, Body, Fields, JsonBody, LIMIT};
-use crate::credentials::{self, PersonHeader};
 use crate::error::{BearerError, Fault};
-use crate::{engine, run};
+use crate::person::{self, Shown};
+use crate::{credentials, engine};
 
 /// A call by a person's script.
 pub(crate) struct KeyCall<B: Body = ()> {
@@ -59,24 +58,10 @@ impl<B: Body> KeyCall<B> {
 }
 
 async fn authenticate(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, BearerError> {
-    let arrival = credentials::arrival(request, engine);
-    let presented = match credentials::person(request, &engine.settings().prefixes.api_key)? {
-        PersonHeader::Key(key) => Presented::Key(key),
-        PersonHeader::NoToken | PersonHeader::Absent => return Err(Fault::NoCredential.into()),
-        PersonHeader::Token(token) => {
-            // The token of an app may be good, and opens nothing here.
-            run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?;
-            return Err(Denied::Forbidden.into());
-        }
-    };
-    let verified = match people::recall(engine, &presented) {
-        Some(verified) => verified,
-        None => {
-            let arrival = arrival.clone();
-            run(engine, move |engine| people::verify(engine, &presented, &arrival)).await?
-        }
-    };
-    Ok(people::admit(engine, &verified, arrival)?)
+    match person::by_header(request, engine).await? {
+        Shown::Person(caller, _) => Ok(caller),
+        Shown::NoToken | Shown::Nothing => Err(Fault::NoCredential.into()),
+    }
 }
 
 /// The organization that the call acts in, whose plan opens the surface.
