@@ -15,10 +15,7 @@ use keystead_storage::{StoreError, Tx, UniqueKey, audit, memberships, tenants, u
 
 use crate::audit::Refine as _;
 use crate::users::with_free_handle;
-use crate::{Caller, Engine, Result};
-
-/// How often the slug of a first organization that is taken gets another suffix.
-const SLUG_ATTEMPTS: usize = 4;
+use crate::{Caller, Engine, Result, slugs};
 
 /// A person with its first tenant.
 #[derive(Clone)]
@@ -108,21 +105,14 @@ impl Founding {
     ) -> std::result::Result<T, StoreError> {
         with_free_handle(engine, &self.user, |user| {
             let slug = user.handle.as_ref().map_or_else(|| self.tenant.slug.clone(), Handle::to_slug);
-            let with = |slug: Slug| {
+            for slug in slugs::candidates(engine, None, slug) {
                 let tenant = Tenant { slug, ..self.tenant.clone() };
-                transaction(Self { user: user.clone(), tenant, ..self.clone() })
-            };
-            let mut candidate = slug.clone();
-            for _ in 1..SLUG_ATTEMPTS {
-                match with(candidate) {
+                match transaction(Self { user: user.clone(), tenant, ..self.clone() }) {
                     Err(StoreError::Taken(UniqueKey::TenantSlug)) => {}
                     other => return other,
                 }
-                let mut random = [0; 4];
-                engine.env.fill(&mut random);
-                candidate = slug.with_suffix(random);
             }
-            with(candidate)
+            Err(StoreError::Taken(UniqueKey::TenantSlug))
         })
     }
 }

@@ -16,6 +16,7 @@ mod memory;
 mod reauthentication;
 mod second_factor;
 mod slowdowns;
+mod slugs;
 
 pub mod access;
 pub mod access_requests;

@@ -17,7 +17,7 @@ use keystead_storage::{StoreError, UniqueKey, audit, projects};
 use crate::audit::Refine as _;
 use crate::idempotency::{Once, Outcome, before, enter};
 use crate::paging::{PageAsked, Paged};
-use crate::{Caller, Code, Engine, Error, Result};
+use crate::{Caller, Code, Engine, Error, Result, slugs};
 
 /// The ids of a tenant's projects, if they were read a moment ago and still stand. Does not block, and asks
 /// nobody whether the caller may: see [`ids`].
@@ -47,9 +47,6 @@ pub struct NewProject {
     pub status: ProjectStatus,
 }
 
-/// How often a derived slug that is taken gets another suffix.
-const SLUG_ATTEMPTS: usize = 8;
-
 /// Makes a project. A given slug that is taken is a conflict; a derived one gets a suffix.
 pub fn create(engine: &Engine, caller: &Caller, tenant: TenantId, new: NewProject) -> Result<Project> {
     match make(engine, caller, tenant, new, None)? {
@@ -78,20 +75,20 @@ fn make(
 ) -> Result<Outcome<Project>> {
     let owner = Owner::Tenant(tenant);
     let scope = caller.allow(Action::ChangeProjects, owner)?;
-    let (now, env) = (engine.env.now(), &*engine.env);
-    let attempts = if new.slug.is_some() { 1 } else { SLUG_ATTEMPTS };
-    let slug = new.slug.unwrap_or_else(|| Slug::derive(&new.name, "project"));
-    let mut project = Project {
-        id: ProjectId::mint(now, env),
-        tenant,
-        name: new.name,
-        slug: slug.clone(),
-        website: new.website,
-        status: new.status,
-        created_at: now,
-        updated_at: now,
-    };
-    for _ in 0..attempts {
+    let now = engine.env.now();
+    let id = ProjectId::mint(now, &*engine.env);
+    let derived = Slug::derive(&new.name, "project");
+    for slug in slugs::candidates(engine, new.slug, derived) {
+        let project = Project {
+            id,
+            tenant,
+            name: new.name.clone(),
+            slug,
+            website: new.website.clone(),
+            status: new.status,
+            created_at: now,
+            updated_at: now,
+        };
         let guard = once.map(|once| once.guard(caller, Ok(&project))).transpose()?;
         let event = engine.event(caller, owner, AuditAction::ProjectCreated, now).on(project.id);
         let row = project.clone();
@@ -109,9 +106,6 @@ fn make(
             Err(StoreError::Taken(UniqueKey::ProjectSlug)) => {}
             Err(other) => return Err(other.into()),
         }
-        let mut random = [0; 4];
-        env.fill(&mut random);
-        project.slug = slug.with_suffix(random);
     }
     match once {
         Some(once) => once.refuse(engine, caller, scope, slug_taken(), now),

@@ -10,7 +10,7 @@ use keystead_domain::{Owner, Timestamp};
 use keystead_storage::{PlatformTx, StoreError, UniqueKey, audit, tenants};
 
 use crate::audit::Refine as _;
-use crate::{Caller, Code, Engine, Error, Result};
+use crate::{Caller, Code, Engine, Error, Result, slugs};
 
 /// A tenant to be made.
 #[derive(Clone)]
@@ -24,9 +24,6 @@ pub struct NewTenant {
     /// Its network identity.
     pub entity_hotkey: Option<NetworkIdentity>,
 }
-
-/// How often a derived slug that is taken gets another suffix.
-const SLUG_ATTEMPTS: usize = 8;
 
 /// Makes a tenant. A given slug that is taken is a conflict; a derived one gets a suffix.
 pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant> {
@@ -50,34 +47,23 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant
     Err(slug_taken())
 }
 
-/// The tenants to try to make, the next one where the slug of the last was taken: one for a given
-/// slug, and for a derived one some more, with suffixes.
+/// The tenants to try to make, the next one where the slug of the last was taken.
 pub(crate) fn candidates(
     engine: &Engine,
     new: NewTenant,
     now: Timestamp,
 ) -> impl Iterator<Item = Tenant> + '_ {
-    let attempts = if new.slug.is_some() { 1 } else { SLUG_ATTEMPTS };
-    let first = new.slug.unwrap_or_else(|| Slug::derive(&new.name, "tenant"));
+    let derived = Slug::derive(&new.name, "tenant");
     let plan = new.plan.unwrap_or_else(|| engine.settings.default_plan.clone());
-    (0..attempts).map(move |attempt| {
-        let slug = if attempt == 0 {
-            first.clone()
-        } else {
-            let mut random = [0; 4];
-            engine.env.fill(&mut random);
-            first.with_suffix(random)
-        };
-        Tenant {
-            id: TenantId::mint(now, &*engine.env),
-            slug,
-            name: new.name.clone(),
-            plan: plan.clone(),
-            status: TenantStatus::Active,
-            entity_hotkey: new.entity_hotkey.clone(),
-            demands: Demands::default(),
-            created_at: now,
-        }
+    slugs::candidates(engine, new.slug, derived).map(move |slug| Tenant {
+        id: TenantId::mint(now, &*engine.env),
+        slug,
+        name: new.name.clone(),
+        plan: plan.clone(),
+        status: TenantStatus::Active,
+        entity_hotkey: new.entity_hotkey.clone(),
+        demands: Demands::default(),
+        created_at: now,
     })
 }
 
