@@ -28,6 +28,7 @@ use crate::audit::Refine as _;
 use crate::budgets::within;
 use crate::founding::{Founder, Founding};
 use crate::links::mint_link_onto;
+use crate::paging::{PageAsked, Paged};
 use crate::reauthentication::{Outcome, prove_password, still_proven};
 use crate::sessions::{NewSession, SignedIn};
 use crate::sign_ups::{self, SignUp};
@@ -251,14 +252,13 @@ pub struct PastSignIn {
     pub user_agent: Option<String>,
 }
 
-/// The sign-ins of the person that calls, those that failed too, the newest first: a page of them, and how many
-/// there are.
-pub fn sign_ins(engine: &Engine, caller: &Caller, offset: i64, limit: i64) -> Result<(Vec<PastSignIn>, i64)> {
+/// A page of the sign-ins of the person that calls, those that failed too, the newest first.
+pub fn sign_ins(engine: &Engine, caller: &Caller, page: PageAsked) -> Result<Paged<PastSignIn>> {
     let user = caller.as_person()?.user.id;
     let scope = caller.allow(Action::ReadProfile, Owner::Platform)?;
     let (events, total) = engine.store.read(|tx| {
         let mut people = tx.tenant(&scope);
-        let events = audit::list_sign_ins(&mut people, user, offset, limit)?;
+        let events = audit::list_sign_ins(&mut people, user, page.offset(), page.limit())?;
         Ok((events, audit::count_sign_ins(&mut people, user)?))
     })?;
     let past = events.into_iter().map(|event| {
@@ -271,7 +271,7 @@ pub fn sign_ins(engine: &Engine, caller: &Caller, offset: i64, limit: i64) -> Re
             user_agent: record.user_agent,
         }
     });
-    Ok((past.collect(), total))
+    Ok(Paged { items: past.collect(), total })
 }
 
 /// What belongs to a person.
@@ -286,14 +286,14 @@ pub struct Export {
     pub sign_ins: Vec<PastSignIn>,
 }
 
-/// How many sign-ins an export has at most.
-const EXPORTED_SIGN_INS: i64 = 10_000;
+/// The sign-ins that an export has at most.
+const EXPORTED_SIGN_INS: PageAsked = PageAsked { number: 1, size: 10_000 };
 
 /// All that belongs to the person that is signed in.
 pub fn export(engine: &Engine, caller: &Caller, signed_in: &SignedIn) -> Result<Export> {
     let user = signed_in.user().id;
     let scope = caller.allow(Action::ManageCredentials, Owner::Platform)?;
-    let (sign_ins, _) = sign_ins(engine, caller, 0, EXPORTED_SIGN_INS)?;
+    let sign_ins = sign_ins(engine, caller, EXPORTED_SIGN_INS)?.items;
     let sessions = crate::sessions::list(engine, caller, signed_in)?;
     let (keys, memberships) = engine.store.read(|tx| {
         let mut people = tx.tenant(&scope);

@@ -1,67 +1,20 @@
 //! What is kept of a person: `login-history`, `export`.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::web;
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use keystead_service::Error;
+use actix_web::{HttpRequest, HttpResponse};
 use keystead_service::accounts::{self, PastSignIn};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::api_keys::KeyView;
 use super::call::{PersonCall, SessionCall};
+use super::query;
 use super::sessions::PersonSessionView;
 use super::views::{Answer, UserView, instant};
-use crate::error::{Envelope, Fault};
+use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;
-
-/// Which page of a list.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct HistoryQuery {
-    /// Counted from 1.
-    #[param(minimum = 1, default = 1)]
-    page: Option<i64>,
-    /// How many on a page.
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<i64>,
-}
-
-/// A page of a list, and how many its items are.
-struct Asked {
-    page: i64,
-    limit: i64,
-}
-
-/// The last page that is looked up.
-const LAST_PAGE: i64 = 1_000_000;
-
-impl FromRequest for Asked {
-    type Error = Envelope;
-    type Future = std::future::Ready<Result<Self, Envelope>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(Self::of(request))
-    }
-}
-
-impl Asked {
-    fn of(request: &HttpRequest) -> Result<Self, Envelope> {
-        let query = web::Query::<HistoryQuery>::from_query(request.query_string())
-            .map_err(|_| Fault::Malformed("page and limit are numbers.".into()))?
-            .into_inner();
-        let (page, limit) = (query.page.unwrap_or(1), query.limit.unwrap_or(20));
-        if !(1..=LAST_PAGE).contains(&page) {
-            return Err(Error::invalid_field("page", "out_of_range", "must be 1 to 1000000").into());
-        }
-        if !(1..=100).contains(&limit) {
-            return Err(Error::invalid_field("limit", "out_of_range", "must be 1 to 100").into());
-        }
-        Ok(Self { page, limit })
-    }
-}
 
 /// A sign-in, or a try of one.
 #[derive(Serialize, ToSchema)]
@@ -88,57 +41,26 @@ impl From<PastSignIn> for PastSignInView {
     }
 }
 
-/// Where a page of a list stands in it.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct HistoryPagination {
-    page: i64,
-    limit: i64,
-    total: i64,
-    total_pages: i64,
-}
-
-#[derive(Serialize, ToSchema)]
-struct HistoryMeta {
-    pagination: HistoryPagination,
-}
-
-/// A page of the sign-ins, in an envelope.
-#[derive(Serialize, ToSchema)]
-struct LoginHistory {
-    success: bool,
-    status: u16,
-    code: &'static str,
-    message: &'static str,
-    data: Vec<PastSignInView>,
-    meta: HistoryMeta,
-}
-
 #[utoipa::path(
     get,
     path = "/api/user/me/login-history",
     tag = "Profile",
     summary = "Where one signed in, or somebody tried to, the newest first",
-    params(HistoryQuery),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1", minimum = 1),
+        ("limit" = Option<u32>, Query, description = "20 where it is missing", minimum = 1, maximum = 100)
+    ),
     responses(
-        (status = 200, description = "A page of the sign-ins", body = LoginHistory)
+        (status = 200, description = "A page of the sign-ins", body = Answer<Vec<PastSignInView>>)
     ),
     security(("cookie" = []), ("api_key" = []))
 )]
-async fn login_history(call: PersonCall, asked: Asked) -> Result<HttpResponse, Envelope> {
+async fn login_history(request: HttpRequest, call: PersonCall) -> Result<HttpResponse, Envelope> {
     let PersonCall { caller, engine, .. } = call;
-    let Asked { page, limit } = asked;
-    let found = run(&engine, move |engine| accounts::sign_ins(engine, &caller, (page - 1) * limit, limit));
-    let (past, total) = found.await?;
-    let total_pages = (total + limit - 1) / limit;
-    Ok(HttpResponse::Ok().json(LoginHistory {
-        success: true,
-        status: 200,
-        code: "OK",
-        message: "Login history fetched successfully",
-        data: past.into_iter().map(PastSignInView::from).collect(),
-        meta: HistoryMeta { pagination: HistoryPagination { page, limit, total, total_pages } },
-    }))
+    let page = query::page(&request)?;
+    let found = run(&engine, move |engine| accounts::sign_ins(engine, &caller, page)).await?;
+    let views: Vec<_> = found.items.into_iter().map(PastSignInView::from).collect();
+    Ok(Answer::ok("Login history fetched successfully", views).paged(page, found.total).response())
 }
 
 /// Where somebody is a member.
@@ -164,24 +86,13 @@ struct ExportView {
     login_history: Vec<PastSignInView>,
 }
 
-/// The export, in an envelope.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only described: `Answer` is what is rendered")]
-struct ExportAnswer {
-    success: bool,
-    status: u16,
-    code: String,
-    message: String,
-    data: ExportView,
-}
-
 #[utoipa::path(
     get,
     path = "/api/user/me/export",
     tag = "Profile",
     summary = "All that belongs to oneself",
     responses(
-        (status = 200, description = "Profile, memberships, sessions, API keys (without the keys themselves) and sign-ins", body = ExportAnswer)
+        (status = 200, description = "Profile, memberships, sessions, API keys (without the keys themselves) and sign-ins", body = Answer<ExportView>)
     ),
     security(("cookie" = []))
 )]

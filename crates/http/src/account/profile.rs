@@ -19,24 +19,13 @@ use crate::error::Envelope;
 use crate::resource::{Endpoint, endpoint};
 use crate::run;
 
-/// The user, in an envelope.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only described: `Answer` is what is rendered")]
-struct UserAnswer {
-    success: bool,
-    status: u16,
-    code: String,
-    message: String,
-    data: UserView,
-}
-
 #[utoipa::path(
     get,
     path = "/api/user/me",
     tag = "Profile",
     summary = "The person that calls",
     responses(
-        (status = 200, description = "The user", body = UserAnswer)
+        (status = 200, description = "The user", body = Answer<UserView>)
     ),
     security(("cookie" = []), ("api_key" = []))
 )]
@@ -70,7 +59,7 @@ impl JsonBody for ProfileBody {
     summary = "Change one's name",
     request_body = ProfileBody,
     responses(
-        (status = 200, description = "The user as it is now", body = UserAnswer)
+        (status = 200, description = "The user as it is now", body = Answer<UserView>)
     ),
     security(("cookie" = []), ("api_key" = []))
 )]
@@ -78,18 +67,6 @@ async fn change(call: PersonCall<ProfileBody>) -> Result<HttpResponse, Envelope>
     let PersonCall { caller, body, engine } = call;
     let person = run(&engine, move |engine| accounts::rename(engine, &caller, body)).await?;
     Ok(Answer::ok("User updated successfully", UserView::from(&person)).response())
-}
-
-/// That the account is gone, in an envelope.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only described: `Answer` is what is rendered")]
-struct AccountEndedAnswer {
-    success: bool,
-    status: u16,
-    code: String,
-    message: String,
-    #[schema(nullable, required)]
-    data: Option<String>,
 }
 
 #[utoipa::path(
@@ -100,7 +77,7 @@ struct AccountEndedAnswer {
     description = "With it end the organizations that have no other member.",
     request_body = PasswordBody,
     responses(
-        (status = 200, description = "It is gone, and the cookie is cleared", body = AccountEndedAnswer),
+        (status = 200, description = "It is gone, and the cookie is cleared", body = Answer<Option<String>>),
         (status = 409, description = "One is the last owner of an organization with other members", body = crate::error::EnvelopeBody)
     ),
     security(("cookie" = []))
