@@ -2,19 +2,67 @@
 //! changes.
 
 use keystead_crypto::env::SystemEnv;
+use keystead_domain::api_key::{ApiKey, Environment, KeyPrefix, Pin};
 use keystead_domain::app::{App, AppSecret};
 use keystead_domain::claim::ClaimLink;
-use keystead_domain::id::{AppId, AppSecretId, JobId};
+use keystead_domain::id::{ApiKeyId, AppId, AppSecretId, InviteId, JobId, Kind, MembershipId, ProjectId};
+use keystead_domain::idempotency::{Attempt, Attempted, StoredAnswer};
+use keystead_domain::invite::{INVITE_LIFETIME, Invite, InviteStatus};
+use keystead_domain::listing::Listing;
+use keystead_domain::membership::Membership;
+use keystead_domain::policy::TenantScope;
+use keystead_domain::project::{Project, ProjectChange, ProjectStatus};
 use keystead_domain::registration::{CodeMac, PendingCode};
+use keystead_domain::role::Role;
 use keystead_domain::second_factor::TotpStep;
-use keystead_domain::user::{PasswordHash, UserStatus};
+use keystead_domain::tenant::{Demands, Tenant, TenantStatus};
+use keystead_domain::user::{PasswordHash, User, UserStatus};
 use keystead_domain::{Owner, TokenDigest};
 use keystead_storage::{
-    apps, claim_links, jobs, locate, registrations, reset_codes, second_factors, sessions, users,
+    api_keys, apps, claim_links, idempotency, invites, jobs, locate, memberships, projects, registrations,
+    reset_codes, second_factors, sessions, tenants, users,
 };
 use keystead_testkit::both_backends;
 
 use crate::rows::{NOW, platform, registration, scope, session, tenant, user};
+
+/// A tenant, and what opens its rows.
+fn organization(slug: &str) -> (TenantScope, Tenant) {
+    let scope = tenant();
+    let tenant = Tenant {
+        id: scope.owner().tenant().unwrap(),
+        slug: slug.parse().unwrap(),
+        name: slug.parse().unwrap(),
+        plan: "free".parse().unwrap(),
+        status: TenantStatus::Active,
+        entity_hotkey: None,
+        demands: Demands::default(),
+        created_at: NOW,
+    };
+    (scope, tenant)
+}
+
+fn api_key(holder: &User, pin: Option<Pin>, number: u8) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::mint(NOW, &SystemEnv),
+        user: holder.id,
+        pin,
+        name: format!("key {number}").parse().unwrap(),
+        environment: Environment::Live,
+        scopes: "user:read".parse().unwrap(),
+        prefix: KeyPrefix::new([number; 6]),
+        made_in: None,
+        expires_at: None,
+        last_used_at: None,
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+/// The first part of a list.
+fn all<K: Kind>() -> Listing<K> {
+    Listing { order: Default::default(), search: None, limit: Default::default(), after: None }
+}
 
 both_backends! {
     fn another_owners_ids_reach_nothing(database: TestDatabase) {
@@ -123,6 +171,154 @@ both_backends! {
             assert!(second_factors::find_totp(&mut rows, ada.id)?.secret.is_some());
             let still = users::find(&mut rows, ada.id)?.unwrap();
             assert_eq!((still.name.is_some(), still.status), (true, UserStatus::Active));
+            Ok(())
+        }).unwrap();
+    }
+
+    fn another_tenants_members_keys_projects_and_answers_are_out_of_reach(database: TestDatabase) {
+        let store = database.open();
+        let (people, platform) = (scope(Owner::Platform), platform());
+        let [(mine, acme), (theirs, other)] = ["acme", "other"].map(organization);
+        let [ada, eve] = ["ada@example.com", "eve@example.com"].map(|email| user(&people, email));
+        let [member, stranger] = [(&acme, &ada), (&other, &eve)].map(|(tenant, user)| Membership {
+            id: MembershipId::mint(NOW, &SystemEnv),
+            tenant: tenant.id,
+            user: user.id,
+            role: Role::Owner,
+            founder: true,
+            created_at: NOW,
+        });
+        let pinned = api_key(&ada, Some(Pin { tenant: acme.id, membership: member.id }), 1);
+        let free = api_key(&ada, None, 2);
+        let project = Project {
+            id: ProjectId::mint(NOW, &SystemEnv),
+            tenant: acme.id,
+            name: "Web".parse().unwrap(),
+            slug: "web".parse().unwrap(),
+            website: None,
+            status: ProjectStatus::Active,
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        let invite = Invite {
+            id: InviteId::mint(NOW, &SystemEnv),
+            tenant: acme.id,
+            email: "ivy@example.com".parse().unwrap(),
+            role: Role::Member,
+            inviter: Some(ada.id),
+            status: InviteStatus::Pending,
+            created_at: NOW,
+            expires_at: NOW + INVITE_LIFETIME,
+        };
+        let link = TokenDigest::of("link_secret");
+        let attempt = Attempt {
+            user: ada.id,
+            method: "POST",
+            path: "/api/v1/projects".to_owned(),
+            key: "once".parse().unwrap(),
+            body: TokenDigest::of("{}"),
+        };
+        let answer = |body: &str| StoredAnswer { status: 201, body: body.to_owned() };
+        {
+            let (ada, member, stranger, project, invite, attempt) =
+                (ada.clone(), member.clone(), stranger.clone(), project.clone(), invite.clone(), attempt.clone());
+            let (pinned, free, answer) = (pinned.clone(), free.clone(), answer("mine"));
+            store.write(move |tx| {
+                for user in [&ada, &eve] {
+                    users::insert(&mut tx.tenant(&people), user, None)?;
+                }
+                for tenant in [&acme, &other] {
+                    tenants::insert(&mut tx.platform(&platform), tenant)?;
+                }
+                memberships::insert(&mut tx.tenant(&theirs), &stranger)?;
+                memberships::insert(&mut tx.tenant(&mine), &member)?;
+                for key in [&pinned, &free] {
+                    api_keys::insert(&mut tx.tenant(&people), key, &TokenDigest::of(key.name.as_str()))?;
+                }
+                let mut rows = tx.tenant(&mine);
+                projects::insert(&mut rows, &project)?;
+                invites::insert(&mut rows, &invite, &link)?;
+                idempotency::attempt(&mut rows, &attempt, &answer, NOW).map(drop)
+            }).unwrap();
+        }
+
+        {
+            let (member, project, invite, attempt) = (member.clone(), project.clone(), invite.clone(), attempt.clone());
+            let (pinned, free, answer) = (pinned.clone(), free.clone(), answer("theirs"));
+            let ada = ada.clone();
+            store.write(move |tx| {
+                let mut rows = tx.tenant(&theirs);
+                assert!(memberships::find(&mut rows, member.id)?.is_none());
+                assert!(memberships::find_of(&mut rows, ada.id)?.is_none());
+                assert!(memberships::find_by_email(&mut rows, &ada.email)?.is_none());
+                assert_eq!(memberships::list(&mut rows)?.len(), 1);
+                assert_eq!((memberships::page(&mut rows, 0, 9)?.len(), memberships::count(&mut rows)?), (1, 1));
+                assert_eq!(memberships::list_part(&mut rows, &all())?.len(), 1);
+                assert_eq!(memberships::count_other_owners(&mut rows, stranger.id)?, 0);
+                assert!(!memberships::set_role(&mut rows, &member, Role::Member)?);
+                assert!(!memberships::remove(&mut rows, &member)?);
+
+                // One that is pinned to none does not reach a tenant that its holder is no member of.
+                assert!(api_keys::list_reaching(&mut rows)?.is_empty());
+                assert!(api_keys::page_reaching(&mut rows, 0, 9)?.is_empty());
+                assert_eq!(api_keys::count_reaching(&mut rows)?, 0);
+                assert!(api_keys::list_reaching_part(&mut rows, None, false, &all())?.is_empty());
+                assert!(api_keys::list_reaching_part(&mut rows, Some(ada.id), false, &all())?.is_empty());
+                for key in [&pinned, &free] {
+                    assert!(api_keys::find_reaching(&mut rows, key.id)?.is_none());
+                    assert!(!api_keys::remove_pinned(&mut rows, key.id)?);
+                    assert!(api_keys::find(&mut rows, key.id)?.is_none());
+                    assert!(!api_keys::update(&mut rows, key, &key.name, &key.scopes, NOW)?);
+                    assert!(!api_keys::hold(&mut rows, key.id, NOW)?);
+                    assert!(!api_keys::remove(&mut rows, key.id)?);
+                    assert_eq!(api_keys::end_secrets(&mut rows, key.id, NOW)?, 0);
+                    assert!(api_keys::list_secrets(&mut rows, key.id)?.is_empty());
+                }
+                assert!(api_keys::list(&mut rows, ada.id)?.is_empty());
+                assert_eq!(api_keys::remove_all(&mut rows, ada.id, None)?, 0);
+                assert_eq!(api_keys::remove_since(&mut rows, ada.id, NOW)?, 0);
+
+                assert!(projects::find(&mut rows, project.id)?.is_none());
+                assert!(projects::list_ids(&mut rows)?.is_empty());
+                assert!(projects::list_part(&mut rows, &all())?.is_empty());
+                assert_eq!((projects::page(&mut rows, 0, 9)?.len(), projects::count(&mut rows)?), (0, 0));
+                let renamed = ProjectChange { name: Some("Theirs".parse().unwrap()), ..Default::default() };
+                assert!(!projects::update(&mut rows, project.id, &renamed, NOW)?);
+                assert!(!projects::remove(&mut rows, project.id)?);
+
+                assert!(invites::find(&mut rows, invite.id)?.is_none());
+                assert!(invites::find_pending(&mut rows, &invite.email)?.is_none());
+                assert_eq!((invites::page(&mut rows, 0, 9)?.len(), invites::count(&mut rows)?), (0, 0));
+                assert_eq!(invites::count_pending(&mut rows, NOW)?, 0);
+                assert!(invites::list_pending_by(&mut rows, ada.id)?.is_empty());
+                assert!(!invites::renew(&mut rows, invite.id, &TokenDigest::of("x"), NOW)?);
+                assert!(!invites::finish(&mut rows, invite.id, Some(&link), InviteStatus::Accepted, NOW)?);
+                assert!(!invites::cancel(&mut rows, invite.id)?);
+                invites::cancel_expired(&mut rows, &invite.email, invite.expires_at)?;
+
+                // The same person, path and key, in another tenant, is another attempt.
+                assert_eq!(idempotency::attempt(&mut rows, &attempt, &answer, NOW)?, Attempted::First);
+                // What a tenant bars, it bars from itself.
+                api_keys::set_barred(&mut rows, free.id, true, NOW)
+            }).unwrap();
+        }
+
+        let (attempted, again) = (attempt.clone(), answer("again"));
+        let found = store.write(move |tx| idempotency::attempt(&mut tx.tenant(&mine), &attempted, &again, NOW));
+        assert_eq!(found.unwrap(), Attempted::Before(answer("mine")));
+        store.read(|tx| {
+            let mut rows = tx.tenant(&mine);
+            let (still, _) = memberships::find(&mut rows, member.id)?.unwrap();
+            assert_eq!(still.role, Role::Owner);
+            let reaching = api_keys::list_reaching(&mut rows)?;
+            assert_eq!(reaching.iter().filter(|found| !found.barred).count(), 2);
+            assert_eq!(projects::find(&mut rows, project.id)?.unwrap().name.as_str(), "Web");
+            let still = invites::find(&mut rows, invite.id)?.unwrap();
+            assert_eq!((still.status, still.expires_at), (InviteStatus::Pending, invite.expires_at));
+            let mut people = tx.tenant(&people);
+            for key in [&pinned, &free] {
+                assert_eq!(api_keys::list_secrets(&mut people, key.id)?[0].ends_at, None);
+            }
             Ok(())
         }).unwrap();
     }
