@@ -3,6 +3,7 @@
 use keystead_testkit::{Call, Keystead, both_backends};
 use serde_json::{Value, json};
 
+use crate::people::{key, put_on};
 use crate::token;
 
 /// The paths of pages, which the OpenAPI document does not describe.
@@ -22,6 +23,18 @@ fn paths(keystead: &Keystead) -> Vec<(String, String)> {
         allow.join(", ")
     };
     document["paths"].as_object().unwrap().iter().map(|(path, item)| (path.clone(), of(item))).collect()
+}
+
+/// Method and path of all that people and their scripts send JSON to.
+fn bodies_of_people(keystead: &Keystead) -> Vec<(String, String)> {
+    let document = keystead.get("/openapi.json").send().expect(200);
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/"));
+    let operations = paths.flat_map(|(path, item)| {
+        let item = item.as_object().unwrap().iter();
+        item.map(move |(method, operation)| (method.to_uppercase(), path.clone(), operation))
+    });
+    let with_body = operations.filter(|(_, _, operation)| operation["requestBody"].is_object());
+    with_body.map(|(method, path, _)| (method, path)).collect()
 }
 
 /// Those that an app calls with JSON.
@@ -73,6 +86,46 @@ both_backends! {
         for path in ["/", "/v2", "/v2/", "/v2/auth/me/", "/v2/auth/nothing", "/v3", "/v2/../v2/apps/me/x", "/%00", "/claim", "/claim/", "/claim/a/b", "/confirm-address", "/restore-address/"] {
             assert_eq!(keystead.get(path).send().problem(404), "not_found", "{path}");
         }
+    }
+
+    fn a_person_is_told_what_is_wrong_with_a_body_and_nothing_happens(database: TestDatabase) {
+        let keystead = Keystead::on(&database);
+        let ada = keystead.person("Ada");
+        let organization = ada.tenant.id.to_ulid();
+        put_on(&keystead, &ada.tenant.slug, "studio");
+        let scopes = json!(["projects:read", "projects:write"]);
+        let script = key(&keystead, &ada, &json!({"scopes": scopes, "metadata": {"organizationId": organization}}));
+        let all = || ["users", "tenants", "memberships", "projects", "api_keys", "invites", "outbox"].map(|table| database.dump(table));
+        let (before, routes) = (all(), bodies_of_people(&keystead));
+        assert!(routes.len() > 30, "{routes:?}");
+        for (method, path) in routes {
+            let is_script = path.starts_with("/api/v1/");
+            let path = path.replace("{organizationId}", &organization).replace(['{', '}'], "");
+            let call = || {
+                let call = keystead.request(&method, &path);
+                if is_script { call.key(&script).header("idempotency-key", "once") } else { call.cookie(&ada.session) }
+            };
+            let refused = |media: &str, body: &[u8]| {
+                let answer = call().body(media, body).send();
+                let status = answer.status;
+                let code = if is_script { answer.bearer_error(status) } else { answer.refusal(status) };
+                assert!(!code.is_empty(), "{method} {path}");
+                status
+            };
+            for media in ["text/plain", "application/x-www-form-urlencoded", ""] {
+                assert_eq!(refused(media, b"{}"), 415, "{method} {path} {media}");
+            }
+            for body in [b"".as_slice(), b"{", b"{}x", b"nul", b"\xff", br#"{"name":"a"#] {
+                assert_eq!(refused("application/json", body), 400, "{method} {path} {body:?}");
+            }
+            let wrong = if is_script { 422 } else { 400 };
+            for body in ["null", "[]", "1", "\"x\"", r#"["Ada"]"#] {
+                assert_eq!(refused("application/json", body.as_bytes()), wrong, "{method} {path} {body}");
+            }
+            let deep = "[".repeat(50_000);
+            assert!((400..500).contains(&refused("application/json", deep.as_bytes())), "{method} {path}");
+        }
+        assert_eq!(before, all());
     }
 
     fn a_stranger_learns_nothing_from_a_body(database: TestDatabase) {
