@@ -7,4 +7,5 @@ mod documentation;
 mod isolation;
 mod licences;
 mod rfc9068;
+mod strangers;
 mod timing;
