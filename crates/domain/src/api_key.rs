@@ -1,16 +1,18 @@
 //! API keys: long-lived credentials of people, for scripts.
 //!
-//! `ks_live_<12>_<32>`: a brand, an environment, 12 lower-case hexadecimal characters that look the key up,
+//! `ks_live_<12>_<32>`: a brand, an environment, 12 lower-case hexadecimal characters that name the key,
 //! and 32 of base62, the last 6 of which are a checksum over all that comes before them. So a scanner, and
-//! the server before it asks the database, can tell a key from noise.
+//! the server before it asks the database, can tell a key from noise. Keys that another system made look
+//! like anything.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::id::{ApiKeyId, MembershipId, SessionId, TenantId, UserId};
 use crate::name::Name;
 use crate::oauth::ScopeSet;
-use crate::{Secret, Timestamp};
+use crate::{Secret, Timestamp, TokenDigest};
 
 /// A key as it is stored. It is never more powerful than its holder is now.
 #[derive(Clone, Debug)]
@@ -27,8 +29,8 @@ pub struct ApiKey {
     pub environment: Environment,
     /// The most that it may do.
     pub scopes: ScopeSet,
-    /// The look-up part of its newest secret, to be recognized by.
-    pub prefix: KeyPrefix,
+    /// How its newest secret begins, to be recognized by.
+    pub start: KeyStart,
     /// In which session it was made, where it was made in one.
     pub made_in: Option<SessionId>,
     /// When it ends.
@@ -101,13 +103,65 @@ impl FromStr for Environment {
 #[error("must be live or test")]
 pub struct InvalidEnvironment;
 
-/// The 12 lower-case hexadecimal characters that a key is looked up by. They authenticate nothing.
+/// What a key is recognized by, in lists and in mails.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyStart {
+    /// The prefix of a key that was made here.
+    Minted(KeyPrefix),
+    /// What is known of a key that was made elsewhere.
+    Imported(ImportedStart),
+}
+
+impl KeyStart {
+    /// As it is shown of a key with this brand and environment.
+    pub fn shown(&self, brand: &Brand, environment: Environment) -> String {
+        match self {
+            Self::Minted(prefix) => format!("{}_{environment}_{prefix}", brand.as_str()),
+            Self::Imported(start) => start.0.clone(),
+        }
+    }
+}
+
+/// How a key begins that was made elsewhere: 1 to 40 characters of visible ASCII.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImportedStart(String);
+
+impl ImportedStart {
+    /// What is said of a key where nobody says how it begins: the beginning of its digest.
+    pub fn of_digest(digest: &TokenDigest) -> Self {
+        let hex = digest.as_bytes().iter().take(PREFIX_LEN / 2).map(|byte| format!("{byte:02x}"));
+        Self(format!("sha256:{}", hex.collect::<String>()))
+    }
+
+    /// The start as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that no key begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 40 characters of visible ASCII")]
+pub struct InvalidStart;
+
+impl FromStr for ImportedStart {
+    type Err = InvalidStart;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStart> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if visible && (1..=40).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(InvalidStart) }
+    }
+}
+
+/// The 12 lower-case hexadecimal characters that name a key. They authenticate nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyPrefix([u8; PREFIX_LEN]);
 
 const PREFIX_LEN: usize = 12;
 const SECRET_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 6;
+/// How long a text is that is looked up as a key. What is shorter than that could be guessed.
+const LENGTHS: RangeInclusive<usize> = 16..=1024;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 impl KeyPrefix {
@@ -194,7 +248,7 @@ pub struct NoKey;
 pub struct KeyText {
     /// The environment that it names.
     pub environment: Environment,
-    /// What it is looked up by.
+    /// What it is named by.
     pub prefix: KeyPrefix,
     text: Secret<String>,
 }
@@ -217,6 +271,24 @@ impl KeyText {
 
     /// Reads a key of this brand.
     pub fn parse(text: &str, brand: &Brand) -> Result<Self, NoKey> {
+        let (environment, prefix) = Self::shape(text, brand)?;
+        // All of it is ASCII by now.
+        let (before, sum) = text.split_at_checked(text.len() - CHECKSUM_LEN).ok_or(NoKey)?;
+        if checksum(before.as_bytes()) != sum {
+            return Err(NoKey);
+        }
+        Ok(Self { environment, prefix, text: Secret::new(text.to_owned()) })
+    }
+
+    /// Whether a text is nobody's key, so that it need not be looked up: one of the shape that keys of this
+    /// brand have, whose checksum is wrong; one that no header holds; or one that is shorter or longer than any key.
+    /// Anything else may be a key that was made elsewhere.
+    pub fn is_noise(text: &str, brand: &Brand) -> bool {
+        let misspelled = Self::shape(text, brand).is_ok() && Self::parse(text, brand).is_err();
+        misspelled || !text.bytes().all(|byte| byte.is_ascii_graphic()) || !LENGTHS.contains(&text.len())
+    }
+
+    fn shape(text: &str, brand: &Brand) -> Result<(Environment, KeyPrefix), NoKey> {
         let rest = text.strip_prefix(brand.as_str()).and_then(|rest| rest.strip_prefix('_')).ok_or(NoKey)?;
         let mut parts = rest.split('_');
         let (Some(environment), Some(prefix), Some(secret), None) =
@@ -228,12 +300,7 @@ impl KeyText {
         if secret.len() != SECRET_LEN || !secret.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(NoKey);
         }
-        // All of it is ASCII by now.
-        let (before, sum) = text.split_at_checked(text.len() - CHECKSUM_LEN).ok_or(NoKey)?;
-        if checksum(before.as_bytes()) != sum {
-            return Err(NoKey);
-        }
-        Ok(Self { environment, prefix, text: Secret::new(text.to_owned()) })
+        Ok((environment, prefix))
     }
 
     /// The well-formed keys of this brand that stand anywhere in a text, each with the byte that it begins at.
@@ -363,10 +430,41 @@ mod tests {
         assert_eq!(KeyText::find_all(&near, &brand()).count(), 0);
     }
 
+    #[test]
+    fn what_is_surely_no_key_is_told_from_what_may_be_one() {
+        let text = key().into_secret().expose().clone();
+        let misspelled = text.replace("abcdef", "abcdeg");
+        let (short, long) = ("k".repeat(15), "k".repeat(1025));
+        for noise in ["", " ", &"é".repeat(10), &misspelled, &short, &long, "two words of some length"] {
+            assert!(KeyText::is_noise(noise, &brand()), "{noise}");
+        }
+        let longer = format!("{text}0");
+        for possible in
+            [text.as_str(), &text[..16], "acme_live_51f2c8e07b3a4d96a1e5", &longer, "SG.key.of-another"]
+        {
+            assert!(!KeyText::is_noise(possible, &brand()), "{possible}");
+        }
+        assert!(!KeyText::is_noise(&misspelled, &"other".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_key_from_elsewhere_is_recognized_by_what_is_known_of_it() {
+        let digest = TokenDigest::of("acme_live_51f2c8e07b3a4d96a1e5");
+        let shown = |start| KeyStart::Imported(start).shown(&brand(), Environment::Live);
+        let hex: String = digest.as_bytes()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(shown(ImportedStart::of_digest(&digest)), format!("sha256:{hex}"));
+        assert_eq!(shown("acme_live_51f2".parse().unwrap()), "acme_live_51f2");
+        let prefix = KeyPrefix::new([0xde, 0xad, 0xbe, 0xef, 0, 1]);
+        assert_eq!(KeyStart::Minted(prefix).shown(&brand(), Environment::Test), "ks_test_deadbeef0001");
+        for bad in ["", "a b", "é", &"k".repeat(41)] {
+            assert!(bad.parse::<ImportedStart>().is_err(), "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "(ks_live_)?\\PC{0,60}") {
-            let _ = KeyText::parse(&text, &brand());
+            let _ = (KeyText::parse(&text, &brand()), KeyText::is_noise(&text, &brand()));
             let _ = KeyText::find_all(&text, &brand()).count();
         }
     }

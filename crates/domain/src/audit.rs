@@ -187,6 +187,8 @@ actions! {
     AccountCreated = "account.created",
     /// A person made an API key.
     KeyCreated = "api_key.created",
+    /// An API key was brought along from another system by an operator.
+    KeyImported = "api_key.imported",
     /// An API key was revoked because somebody found it where it does not belong.
     KeyLeaked = "api_key.leaked",
     /// An API key was renamed or narrowed.

@@ -49,5 +49,5 @@ pub mod user;
 pub use email::Email;
 pub use env::Env;
 pub use owner::Owner;
-pub use secret::{Secret, TokenDigest};
+pub use secret::{InvalidDigest, Secret, TokenDigest};
 pub use time::Timestamp;

@@ -5,7 +5,7 @@ mod catalogue;
 mod error;
 mod scope;
 
-pub use access_token::{AccessTokenClaims, InvalidToken};
+pub use access_token::{AccessTokenClaims, InvalidToken, resembles_jwt};
 pub use catalogue::{GrantableScope, ScopeCatalogue};
 pub use error::OAuthErrorCode;
 pub use scope::{InvalidScope, Scope, ScopeSet};

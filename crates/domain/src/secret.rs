@@ -1,6 +1,7 @@
 //! Secrets, and the digests that are kept of them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -67,6 +68,29 @@ impl TokenDigest {
     }
 }
 
+/// A text that is no digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the 64 hexadecimal digits of a SHA-256")]
+pub struct InvalidDigest;
+
+/// The 64 hexadecimal digits that other programs write, in either case.
+impl FromStr for TokenDigest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let mut bytes = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(InvalidDigest);
+        }
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        for (place, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *place = digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low).ok_or(InvalidDigest)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 impl fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenDigest(..)")
@@ -86,5 +110,17 @@ mod tests {
     fn digests_match_only_for_the_same_secret() {
         assert!(TokenDigest::of("a").matches(&TokenDigest::of("a")));
         assert!(!TokenDigest::of("a").matches(&TokenDigest::of("b")));
+    }
+
+    #[test]
+    fn a_digest_is_read_as_other_programs_write_it() {
+        // `printf abc | sha256sum`
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for text in [text.to_owned(), text.to_uppercase()] {
+            assert!(text.parse::<TokenDigest>().unwrap().matches(&TokenDigest::of("abc")));
+        }
+        for bad in ["", &text[1..], &format!("{text}0"), &text.replace('b', "g"), &"é".repeat(32)] {
+            assert!(bad.parse::<TokenDigest>().is_err(), "{bad}");
+        }
     }
 }

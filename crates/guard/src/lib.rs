@@ -46,7 +46,8 @@ mod refusal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keystead_domain::api_key::{Environment, KeyText};
+use keystead_domain::api_key::{Environment, KeyPrefix, KeyText};
+use keystead_domain::oauth::resembles_jwt;
 use keystead_domain::{Secret, TokenDigest};
 use quick_cache::sync::Cache;
 use tokio::sync::{OnceCell, Semaphore};
@@ -113,13 +114,19 @@ impl Shape {
         if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
-        if text.contains('.') {
+        if resembles_jwt(text) {
             return Some(Self::Jwt);
+        }
+        // A key that another system made may have dots, but is not that short: it could be guessed.
+        if text.contains('.') && text.len() < 16 {
+            return None;
         }
         // `<brand>_<env>_<prefix>_<secret>`, whose checksum tells noise from keys.
         let mut parts = text.rsplitn(4, '_');
-        let (_, _, environment, brand) = (parts.next(), parts.next(), parts.next(), parts.next());
-        let looks_like_a_key = environment.is_some_and(|word| word.parse::<Environment>().is_ok());
+        let (_, prefix, environment, brand) = (parts.next(), parts.next(), parts.next(), parts.next());
+        // Others may be keys that another system made.
+        let looks_like_a_key = environment.is_some_and(|word| word.parse::<Environment>().is_ok())
+            && prefix.is_some_and(|word| word.parse::<KeyPrefix>().is_ok());
         match brand.and_then(|brand| brand.parse().ok()) {
             Some(brand) if looks_like_a_key && KeyText::parse(text, &brand).is_err() => None,
             _ => Some(Self::Other),
@@ -212,7 +219,8 @@ mod tests {
         assert!(Shape::of("acme_api_test_0123456789ab_short").is_none());
         assert!(Shape::of("").is_none() && Shape::of("a b").is_none() && Shape::of("\u{e4}").is_none());
         assert!(Shape::of(&"a".repeat(MAX_BYTES + 1)).is_none());
-        assert!(matches!(Shape::of("a.b.c"), Some(Shape::Jwt)));
+        assert!(matches!(Shape::of("eyJhIjoxfQ.payload.signature"), Some(Shape::Jwt)));
+        assert!(matches!(Shape::of("SG.key_of.another_system"), Some(Shape::Other)));
         assert!(matches!(Shape::of("at_0123"), Some(Shape::Other)));
         // RFC-style example of the format, with its checksum.
         assert!(matches!(Shape::of("opaque_token_of_some_kind"), Some(Shape::Other)));

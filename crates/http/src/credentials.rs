@@ -10,7 +10,9 @@ use keystead_domain::Secret;
 use keystead_domain::api_key::{Brand, KeyText};
 use keystead_domain::audit::Origin;
 use keystead_domain::id::TenantId;
+use keystead_domain::oauth::resembles_jwt;
 use keystead_domain::session::UserAgent;
+use keystead_service::people::Presented;
 use keystead_service::{Arrival, Engine, Meter};
 
 use crate::error::Fault;
@@ -87,8 +89,8 @@ pub(crate) enum PersonHeader {
     /// `Authorization` is empty, or not Bearer.
     NoToken,
     /// An API key, in `X-Api-Key` or as a bearer token.
-    Key(Secret<String>),
-    /// A bearer token that is no API key.
+    Key(Presented),
+    /// A bearer token that is a JWT.
     Token(Secret<String>),
 }
 
@@ -99,16 +101,18 @@ pub(crate) fn person(request: &HttpRequest, brand: &Brand) -> Result<PersonHeade
         (Some(_), Some(_)) => {
             Err(Fault::Malformed("A request uses one credential, and this one has two.".into()))
         }
-        (Some(key), None) => Ok(PersonHeader::Key(Secret::new(key))),
+        (Some(key), None) => Ok(PersonHeader::Key(Presented::Key(Secret::new(key)))),
         (None, None) => Ok(PersonHeader::Absent),
         (None, Some(value)) => {
             let token = scheme(&value, "Bearer").filter(|token| !token.is_empty());
-            Ok(match token {
-                None => PersonHeader::NoToken,
-                Some(token) if KeyText::resembles(token, brand) => {
-                    PersonHeader::Key(Secret::new(token.to_owned()))
-                }
-                Some(token) => PersonHeader::Token(Secret::new(token.to_owned())),
+            let Some(text) = token else { return Ok(PersonHeader::NoToken) };
+            let token = Secret::new(text.to_owned());
+            Ok(if KeyText::resembles(text, brand) {
+                PersonHeader::Key(Presented::Key(token))
+            } else if resembles_jwt(text) {
+                PersonHeader::Token(token)
+            } else {
+                PersonHeader::Key(Presented::Opaque(token))
             })
         }
     }

@@ -91,7 +91,7 @@ fn asked(query: &str) -> Option<Asked> {
 fn shown(request: &HttpRequest, engine: &Data<Engine>, cookie: bool) -> Result<Shown, Refusal> {
     let header = credentials::person(request, &engine.settings().prefixes.api_key);
     match header.map_err(|_| Refusal::Forbidden)? {
-        PersonHeader::Key(key) => Ok(Shown::Person(Presented::Key(key))),
+        PersonHeader::Key(key) => Ok(Shown::Person(key)),
         PersonHeader::Token(token) => Ok(Shown::Token(token)),
         PersonHeader::Absent if cookie => {
             let session = cookie::read(request, engine).ok_or(Refusal::NoCredential)?;

@@ -28,8 +28,8 @@ pub(crate) async fn by_header(request: &HttpRequest, engine: &Data<Engine>) -> R
     Ok(match credentials::person(request, &engine.settings().prefixes.api_key)? {
         PersonHeader::Absent => Shown::Nothing,
         PersonHeader::NoToken => Shown::NoToken,
-        PersonHeader::Key(key) => {
-            let (caller, verified) = let_in(engine, Presented::Key(key), arrival).await?;
+        PersonHeader::Key(presented) => {
+            let (caller, verified) = let_in(engine, presented, arrival).await?;
             Shown::Person(caller, verified)
         }
         PersonHeader::Token(token) => {

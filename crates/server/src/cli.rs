@@ -523,6 +523,11 @@ pub(crate) enum Import {
         #[command(flatten)]
         directory: Owned,
     },
+    /// API keys of people, by the SHA-256 of each; exits with 1 where a line is refused
+    Keys {
+        /// A file with a JSON object a line; - for stdin
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use keystead_crypto::tokens;
-use keystead_domain::api_key::{ApiKey, Environment, MAX_LIVE_SECRETS, Pin};
+use keystead_domain::api_key::{ApiKey, Environment, KeyStart, MAX_LIVE_SECRETS, Pin};
 use keystead_domain::audit::{AuditAction, Event};
 use keystead_domain::id::{ApiKeyId, MembershipId, SessionId, TenantId, UserId, kind};
 use keystead_domain::listing::{Listing, Part, Place};
@@ -114,7 +114,7 @@ fn make(
         name: new.name,
         environment: new.environment,
         scopes,
-        prefix: text.prefix,
+        start: KeyStart::Minted(text.prefix),
         made_in: holder.made_in,
         expires_at: new.expires_in.map(|time| now + time),
         last_used_at: None,
@@ -276,8 +276,9 @@ pub fn rotate(engine: &Engine, caller: &Caller, id: ApiKeyId, keep_old_for: Dura
         return Err(Error::of(Code::Conflict).saying("The key has ended. Make another one."));
     }
     let (text, digest) = tokens::mint_api_key(&engine.settings.prefixes.api_key, seen.environment, env);
-    let (prefix, end) = (text.prefix, now + keep_old_for);
+    let (start, end) = (KeyStart::Minted(text.prefix), now + keep_old_for);
     let (trail, event) = told(engine, caller, &seen, scope, AuditAction::KeyRotated, now);
+    let newest = start.clone();
     let rotated = engine.store.write(move |tx| {
         let mut people = tx.tenant(&scope);
         if !api_keys::hold(&mut people, id, now)? {
@@ -289,13 +290,13 @@ pub fn rotate(engine: &Engine, caller: &Caller, id: ApiKeyId, keep_old_for: Dura
             return Ok(Rotation::TooMany);
         }
         api_keys::end_secrets(&mut people, id, end)?;
-        api_keys::insert_secret(&mut people, id, prefix, &digest, now)?;
+        api_keys::insert_secret(&mut people, id, &newest, &digest, now)?;
         audit::insert(&mut tx.tenant(&trail), &event)?;
         Ok(Rotation::Done)
     })?;
     match rotated {
         Rotation::Done => {
-            let key = ApiKey { prefix, updated_at: now, ..seen };
+            let key = ApiKey { start, updated_at: now, ..seen };
             Ok(RotatedKey { key, text: text.into_secret(), previous_ends_at: end })
         }
         Rotation::Missing => Err(Error::of(Code::KeyNotFound)),

@@ -1,5 +1,7 @@
 //! Bringing along what another system had.
 
+mod keys;
+
 use std::collections::HashSet;
 
 use keystead_crypto::passwords::ImportedHash;
@@ -15,9 +17,11 @@ use keystead_storage::{StoreError, TenantTx, UniqueKey, audit, former_addresses,
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
 
-/// How many users are worth a transaction: more would let others wait for the database.
+pub use self::keys::{ImportedKey, KeyFate, keys};
+
+/// How many users or keys are worth a transaction: more would let others wait for the database.
 pub const BATCH: usize = 500;
-/// How often a batch is begun anew because somebody else made one of its users meanwhile.
+/// How often a batch is begun anew because somebody else made one of them meanwhile.
 const TRIES: usize = 5;
 
 /// A user of another system.

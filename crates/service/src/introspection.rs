@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keystead_domain::api_key::{Environment, KeyText};
 use keystead_domain::app::ClientId;
 use keystead_domain::id::TenantId;
-use keystead_domain::oauth::ScopeSet;
+use keystead_domain::oauth::{ScopeSet, resembles_jwt};
 use keystead_domain::policy::{Action, AppPrincipal, CredentialKind, Denied, Principal, TenantScope};
 use keystead_domain::rate_limit::{Limit, Subject};
 use keystead_domain::role::Role;
@@ -71,7 +71,6 @@ pub struct Organization {
 
 /// What was found under a text that somebody presented.
 enum Found {
-    Nothing,
     Person(Arc<VerifiedPerson>),
     App(Arc<VerifiedApp>),
     EndUser(SignedIn),
@@ -135,7 +134,8 @@ fn allow(app: &Arc<AppPrincipal>) -> std::result::Result<TenantScope, Denied> {
 enum Shape<'t> {
     Key(Presented),
     Jwt(&'t str),
-    Session(&'t Secret<String>),
+    /// A session, or a key that another system made.
+    Opaque(&'t Secret<String>),
 }
 
 impl<'t> Shape<'t> {
@@ -143,10 +143,10 @@ impl<'t> Shape<'t> {
         let text = presented.expose();
         if KeyText::resembles(text, &engine.settings.prefixes.api_key) {
             Self::Key(Presented::Key(presented.clone()))
-        } else if text.contains('.') {
+        } else if resembles_jwt(text) {
             Self::Jwt(text)
         } else {
-            Self::Session(presented)
+            Self::Opaque(presented)
         }
     }
 }
@@ -156,8 +156,11 @@ fn find(engine: &Engine, scope: TenantScope, presented: &Secret<String>) -> Resu
         Shape::Key(key) => people::look(engine, &key).map(Found::Person),
         Shape::Jwt(text) => access::look(engine, text).map(Found::App),
         // Sessions of the platform's directory are not even looked for.
-        Shape::Session(_) if scope.owner().tenant().is_none() => Ok(Found::Nothing),
-        Shape::Session(token) => sessions::find_in(engine, scope, token).map(Found::EndUser),
+        Shape::Opaque(token) if scope.owner().tenant().is_none() => foreign_key(engine, token),
+        Shape::Opaque(token) => match sessions::find_in(engine, scope, token) {
+            Err(error) if people::is_no_good(&error) => foreign_key(engine, token),
+            found => found.map(Found::EndUser),
+        },
     }
 }
 
@@ -165,14 +168,23 @@ fn recall(engine: &Engine, app: &Arc<AppPrincipal>, presented: &Secret<String>) 
     match Shape::of(engine, presented) {
         Shape::Key(key) => people::recall(engine, &key).map(Found::Person),
         Shape::Jwt(text) => access::recall(engine, text).map(Found::App),
-        Shape::Session(_) if app.tenant.is_none() => Some(Found::Nothing),
-        Shape::Session(token) => sessions::recall_in(engine, allow(app).ok()?, token).map(Found::EndUser),
+        Shape::Opaque(token) => {
+            let session = if app.tenant.is_none() {
+                None
+            } else {
+                sessions::recall_in(engine, allow(app).ok()?, token).map(Found::EndUser)
+            };
+            session.or_else(|| people::recall(engine, &Presented::Opaque(token.clone())).map(Found::Person))
+        }
     }
+}
+
+fn foreign_key(engine: &Engine, token: &Secret<String>) -> Result<Found> {
+    people::look(engine, &Presented::Opaque(token.clone())).map(Found::Person)
 }
 
 fn describe(engine: &Engine, asking: &AppPrincipal, found: &Found) -> Option<Introspection> {
     match found {
-        Found::Nothing => None,
         Found::Person(verified) => of_person(engine, asking, verified),
         Found::App(verified) => of_app(asking, verified),
         Found::EndUser(signed_in) => Some(of_end_user(engine, signed_in)),

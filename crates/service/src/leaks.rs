@@ -8,8 +8,7 @@ use keystead_domain::network::Network;
 use keystead_domain::policy::{Action, PlatformAction};
 use keystead_domain::rate_limit::{Limit, Subject};
 use keystead_domain::{Owner, TokenDigest};
-use keystead_storage::leak_reports::{self, LeakReport};
-use keystead_storage::{api_keys, audit, locate, outbox};
+use keystead_storage::{api_keys, audit, leak_reports, locate, outbox};
 
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -37,7 +36,7 @@ pub fn check_signature(engine: &Engine, vouched: &Vouched<'_>) -> Result<()> {
     }
 }
 
-/// Takes a report. What is no well-formed key of this deployment is passed over. Whether the others are
+/// Takes a report. What can be no key of this deployment is passed over. Whether the others are
 /// anybody's is looked up later, so that the answer and its time tell nothing of it.
 pub fn report(engine: &Engine, caller: &Caller, reported: &[String]) -> Result<()> {
     let platform = caller.allow_platform(PlatformAction::ReportLeaks)?;
@@ -47,11 +46,8 @@ pub fn report(engine: &Engine, caller: &Caller, reported: &[String]) -> Result<(
         return Err(Error::invalid_field("keys", "too_many", format!("must be at most {MAX_REPORTED}")));
     }
     let brand = &engine.settings.prefixes.api_key;
-    let well_formed = |text: &String| {
-        let key = KeyText::parse(text.trim(), brand).ok()?;
-        Some(LeakReport { prefix: key.prefix, digest: TokenDigest::of(key.expose()) })
-    };
-    let reports: Vec<_> = reported.iter().filter_map(well_formed).collect();
+    let possible = reported.iter().map(|text| text.trim()).filter(|text| !KeyText::is_noise(text, brand));
+    let reports: Vec<_> = possible.map(TokenDigest::of).collect();
     let now = engine.env.now();
     engine.store.write(move |tx| leak_reports::insert(&mut tx.platform(&platform), &reports, now))?;
     engine.work.ring();
@@ -72,15 +68,15 @@ pub(crate) fn do_waiting(engine: &Engine) -> Result<usize> {
     Ok(waiting.len())
 }
 
-fn revoke(engine: &Engine, report: LeakReport) -> Result<()> {
+fn revoke(engine: &Engine, report: TokenDigest) -> Result<()> {
     let system = Caller::system();
     let platform = system.allow_platform(PlatformAction::RunBackgroundWork)?;
     let scope = system.allow(Action::HandleEndUsers, Owner::Platform)?;
     let now = engine.env.now();
-    let found = engine.store.look_up(|tx| locate::api_key(tx, report.prefix))?;
+    let found = engine.store.look_up(|tx| locate::api_key(tx, &report))?;
     let found = found.filter(|located| {
         let live = located.key.is_live(now) && located.secret.ends_at.is_none_or(|end| now < end);
-        located.secret.digest.matches(&report.digest) && live
+        located.secret.digest.matches(&report) && live
     });
     let Some(located) = found else {
         engine.store.write(move |tx| leak_reports::consume(&mut tx.platform(&platform), &report))?;
@@ -88,7 +84,7 @@ fn revoke(engine: &Engine, report: LeakReport) -> Result<()> {
     };
     let (key, user) = (located.key, located.holder.user);
     let owner = key.pin.map_or(Owner::Platform, |pin| Owner::Tenant(pin.tenant));
-    let start = format!("{}_{}_{}", engine.settings.prefixes.api_key.as_str(), key.environment, key.prefix);
+    let start = key.start.shown(&engine.settings.prefixes.api_key, key.environment);
     let mail = Mail::KeyLeaked { product: engine.settings.product.clone(), key: start };
     let mail = engine.compose(&user.email, &mail, now);
     let event = engine.event(&system, owner, AuditAction::KeyLeaked, now).on(key.id);

@@ -27,12 +27,14 @@ pub enum Presented {
     Session(Secret<String>),
     /// An API key.
     Key(Secret<String>),
+    /// A bearer token that is no JWT and not like a key of ours: a key that another system made, or nothing.
+    Opaque(Secret<String>),
 }
 
 impl Presented {
     const fn expose(&self) -> &String {
         match self {
-            Self::Session(token) | Self::Key(token) => token.expose(),
+            Self::Session(token) | Self::Key(token) | Self::Opaque(token) => token.expose(),
         }
     }
 }
@@ -105,7 +107,8 @@ pub fn recall(engine: &Engine, presented: &Presented) -> Option<Arc<VerifiedPers
     // A digest is looked up only among the kind that was presented.
     let same_kind = matches!(
         (&recalled.shown, presented),
-        (Shown::Session(_), Presented::Session(_)) | (Shown::Key { .. }, Presented::Key(_))
+        (Shown::Session(_), Presented::Session(_))
+            | (Shown::Key { .. }, Presented::Key(_) | Presented::Opaque(_))
     );
     (same_kind && recalled.is_live(engine, engine.env.now())).then_some(recalled)
 }
@@ -128,7 +131,8 @@ pub(crate) fn look(engine: &Engine, presented: &Presented) -> Result<Arc<Verifie
     }
     match presented {
         Presented::Session(token) => verify_session(engine, token),
-        Presented::Key(text) => verify_key(engine, text.expose()),
+        Presented::Key(text) => verify_key(engine, text.expose(), Code::InvalidApiKey),
+        Presented::Opaque(text) => verify_key(engine, text.expose(), Code::InvalidToken),
     }
 }
 
@@ -199,14 +203,16 @@ fn verify_session(engine: &Engine, token: &Secret<String>) -> Result<Arc<Verifie
     Ok(keep(engine, digest, VerifiedPerson { principal, shown, quotas: None }, since, hangs_on))
 }
 
-fn verify_key(engine: &Engine, text: &str) -> Result<Arc<VerifiedPerson>> {
-    let invalid = || Error::of(Code::InvalidApiKey);
+fn verify_key(engine: &Engine, text: &str, otherwise: Code) -> Result<Arc<VerifiedPerson>> {
+    let invalid = || Error::of(otherwise);
     // The checksum tells noise from keys before the database is asked.
-    let key = KeyText::parse(text, &engine.settings.prefixes.api_key).map_err(|_| invalid())?;
+    if KeyText::is_noise(text, &engine.settings.prefixes.api_key) {
+        return Err(invalid());
+    }
     let (now, digest) = (engine.env.now(), TokenDigest::of(text));
     let since = engine.store.generations().current();
     let Some(LocatedKey { key, secret, barred_in, holder }) =
-        engine.store.look_up(|tx| locate::api_key(tx, key.prefix))?
+        engine.store.look_up(|tx| locate::api_key(tx, &digest))?
     else {
         let _ = digest.matches(&TokenDigest::from_bytes([0; 32]));
         return Err(invalid());

@@ -94,9 +94,9 @@ pub fn confirm(engine: &Engine, caller: &Caller, token: &str, new_password: Secr
         .map_err(|weak| weak_password("new_password", weak))?;
     let hash = engine.hasher.hash(chosen)?;
     let was_proven = user.email_verified_at.is_some();
-    let brand = engine.settings.prefixes.api_key.as_str();
+    let brand = &engine.settings.prefixes.api_key;
     let live = keys.into_iter().filter(|key| was_proven && key.is_live(now));
-    let kept = live.map(|key| (key.name, format!("{brand}_{}_{}", key.environment, key.prefix)));
+    let kept = live.map(|key| (key.name, key.start.shown(brand, key.environment)));
     let notice = Mail::PasswordReset { product, keys: kept.collect() };
     let notice = engine.compose(&user.email, &notice, now);
     let event =

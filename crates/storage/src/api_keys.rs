@@ -1,10 +1,11 @@
 //! API keys of the people of the platform, and the secrets that they are shown as.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
-use keystead_domain::api_key::{ApiKey, KeyPrefix, Pin};
+use keystead_domain::api_key::{ApiKey, ImportedStart, KeyStart, Pin};
 use keystead_domain::id::{ApiKeyId, SessionId, TenantId, UserId, kind};
 use keystead_domain::listing::Listing;
 use keystead_domain::name::Name;
@@ -16,7 +17,7 @@ use keystead_domain::{Owner, Timestamp, TokenDigest};
 use crate::part::lower;
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
-use crate::schema::{api_key_bars, api_key_secrets, api_keys, memberships, users};
+use crate::schema::{api_key_bars, api_key_secrets, api_keys, imported_keys, memberships, users};
 use crate::users::UserRow;
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -42,10 +43,11 @@ pub(crate) struct KeyRow {
 #[derive(HasQuery, Insertable)]
 #[diesel(table_name = api_key_secrets)]
 pub(crate) struct SecretRow {
-    prefix: String,
+    digest: Vec<u8>,
+    prefix: Option<String>,
+    start: Option<String>,
     directory: String,
     key_id: String,
-    digest: Vec<u8>,
     created_at: i64,
     ends_at: Option<i64>,
 }
@@ -53,10 +55,10 @@ pub(crate) struct SecretRow {
 /// One secret of a key.
 #[derive(Clone, Debug)]
 pub struct KeySecret {
-    /// What it is looked up by.
-    pub prefix: KeyPrefix,
-    /// The digest of the whole key.
+    /// The digest of the whole key, which it is looked up by.
     pub digest: TokenDigest,
+    /// How it begins.
+    pub start: KeyStart,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends, where another took its place.
@@ -67,10 +69,15 @@ impl TryFrom<SecretRow> for KeySecret {
     type Error = StoreError;
 
     fn try_from(row: SecretRow) -> Result<Self, StoreError> {
-        let read = Reading { table: "api_key_secrets", row: &row.prefix };
+        let read = Reading { table: "api_key_secrets", row: &row.key_id };
+        let digest = TokenDigest::from_bytes(read.bytes("digest", &row.digest)?);
+        let minted = read.parse_some("prefix", row.prefix.as_deref())?.map(KeyStart::Minted);
+        let imported = read.parse_some("start", row.start.as_deref())?.map(KeyStart::Imported);
         Ok(Self {
-            prefix: read.parse("prefix", &row.prefix)?,
-            digest: TokenDigest::from_bytes(read.bytes("digest", &row.digest)?),
+            digest,
+            start: minted
+                .or(imported)
+                .unwrap_or_else(|| KeyStart::Imported(ImportedStart::of_digest(&digest))),
             created_at: Timestamp::from_micros(row.created_at),
             ends_at: row.ends_at.map(Timestamp::from_micros),
         })
@@ -93,11 +100,11 @@ macro_rules! with_newest_secret {
 /// A key with its newest secret.
 fn recognized((row, secret): (KeyRow, SecretRow)) -> Result<ApiKey, StoreError> {
     let secret = KeySecret::try_from(secret)?;
-    key(row, secret.prefix)
+    key(row, secret.start)
 }
 
-/// The key of a row, recognized by `prefix`.
-pub(crate) fn key(row: KeyRow, prefix: KeyPrefix) -> Result<ApiKey, StoreError> {
+/// The key of a row, recognized by how its newest secret begins.
+pub(crate) fn key(row: KeyRow, start: KeyStart) -> Result<ApiKey, StoreError> {
     let read = Reading { table: "api_keys", row: &row.id };
     let tenant = read.parse_some("tenant_id", row.tenant_id.as_deref())?;
     let membership = read.parse_some("membership_id", row.membership_id.as_deref())?;
@@ -108,7 +115,7 @@ pub(crate) fn key(row: KeyRow, prefix: KeyPrefix) -> Result<ApiKey, StoreError> 
         name: read.parse("name", &row.name)?,
         environment: read.parse("environment", &row.environment)?,
         scopes: read.parse("scopes", &row.scopes)?,
-        prefix,
+        start,
         made_in: read.parse_some("session_id", row.session_id.as_deref())?,
         expires_at: row.expires_at.map(Timestamp::from_micros),
         last_used_at: row.last_used_at.map(Timestamp::from_micros),
@@ -117,44 +124,122 @@ pub(crate) fn key(row: KeyRow, prefix: KeyPrefix) -> Result<ApiKey, StoreError> 
     })
 }
 
-/// Adds a key of one of the directory's people, with its first secret, that of `key.prefix`. Where it is
-/// pinned, the membership has to be there.
+impl KeyRow {
+    fn of(directory: String, key: &ApiKey) -> Self {
+        Self {
+            directory,
+            id: key.id.to_string(),
+            user_id: key.user.to_string(),
+            tenant_id: key.pin.map(|pin| pin.tenant.to_string()),
+            membership_id: key.pin.map(|pin| pin.membership.to_string()),
+            name: key.name.to_string(),
+            environment: key.environment.to_string(),
+            scopes: key.scopes.to_string(),
+            session_id: key.made_in.map(|session| session.to_string()),
+            expires_at: key.expires_at.map(Timestamp::as_micros),
+            last_used_at: key.last_used_at.map(Timestamp::as_micros),
+            created_at: key.created_at.as_micros(),
+            updated_at: key.updated_at.as_micros(),
+        }
+    }
+}
+
+impl SecretRow {
+    fn of(directory: String, key: ApiKeyId, start: &KeyStart, digest: &TokenDigest, now: Timestamp) -> Self {
+        let (prefix, start) = match start {
+            KeyStart::Minted(prefix) => (Some(prefix.to_string()), None),
+            KeyStart::Imported(start) => (None, Some(start.as_str().to_owned())),
+        };
+        Self {
+            digest: digest.as_bytes().to_vec(),
+            prefix,
+            start,
+            directory,
+            key_id: key.to_string(),
+            created_at: now.as_micros(),
+            ends_at: None,
+        }
+    }
+}
+
+/// Adds a key of one of the directory's people, with its first secret. Where it is pinned, the membership has
+/// to be there.
 pub fn insert(tx: &mut TenantTx<'_>, key: &ApiKey, digest: &TokenDigest) -> Result<(), StoreError> {
-    let row = KeyRow {
-        directory: tx.key(),
-        id: key.id.to_string(),
-        user_id: key.user.to_string(),
-        tenant_id: key.pin.map(|pin| pin.tenant.to_string()),
-        membership_id: key.pin.map(|pin| pin.membership.to_string()),
-        name: key.name.to_string(),
-        environment: key.environment.to_string(),
-        scopes: key.scopes.to_string(),
-        session_id: key.made_in.map(|session| session.to_string()),
-        expires_at: key.expires_at.map(Timestamp::as_micros),
-        last_used_at: key.last_used_at.map(Timestamp::as_micros),
-        created_at: key.created_at.as_micros(),
-        updated_at: key.updated_at.as_micros(),
-    };
+    let row = KeyRow::of(tx.key(), key);
     on!(tx, |conn| diesel::insert_into(api_keys::table).values(&row).execute(conn))?;
-    insert_secret(tx, key.id, key.prefix, digest, key.created_at)
+    insert_secret(tx, key.id, &key.start, digest, key.created_at)
+}
+
+/// Adds keys that another system made, some hundred at most, each with the digest of its secret, and remembers
+/// that they were brought along. Their memberships, where they are pinned, and nobody else with their digests
+/// has to be there.
+pub fn insert_imported(
+    tx: &mut TenantTx<'_>,
+    keys: &[(ApiKey, TokenDigest)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let directory = tx.key();
+    let rows: Vec<_> = keys.iter().map(|(key, _)| KeyRow::of(directory.clone(), key)).collect();
+    let secret = |(key, digest): &(ApiKey, TokenDigest)| {
+        SecretRow::of(directory.clone(), key.id, &key.start, digest, key.created_at)
+    };
+    let secrets: Vec<_> = keys.iter().map(secret).collect();
+    let remembered = |(_, digest): &(ApiKey, TokenDigest)| {
+        (imported_keys::digest.eq(digest.as_bytes().to_vec()), imported_keys::imported_at.eq(now.as_micros()))
+    };
+    let remembered: Vec<_> = keys.iter().map(remembered).collect();
+    on!(tx, |conn| diesel::insert_into(api_keys::table).values(&rows).execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(api_key_secrets::table).values(&secrets).execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(imported_keys::table).values(&remembered).execute(conn))?;
+    Ok(())
+}
+
+/// Whose keys have these digests, some hundred at most.
+pub fn holders_of(
+    tx: &mut TenantTx<'_>,
+    digests: &[TokenDigest],
+) -> Result<HashMap<[u8; 32], UserId>, StoreError> {
+    let directory = api_keys::directory.eq(tx.key());
+    let digests: Vec<_> = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
+    let rows: Vec<(Vec<u8>, String)> = on!(tx, |conn| api_key_secrets::table
+        .inner_join(api_keys::table.on(
+            api_keys::directory.eq(api_key_secrets::directory).and(api_keys::id.eq(api_key_secrets::key_id))
+        ))
+        .filter(directory)
+        .filter(api_key_secrets::digest.eq_any(&digests))
+        .select((api_key_secrets::digest, api_keys::user_id))
+        .load(conn))?;
+    let holder = |(digest, user): (Vec<u8>, String)| {
+        let read = Reading { table: "api_keys", row: &user };
+        Ok((read.bytes("digest", &digest)?, read.parse("user_id", &user)?))
+    };
+    rows.into_iter().map(holder).collect()
+}
+
+/// Which of these digests, some hundred at most, are of keys that were brought along before, whatever became
+/// of them.
+pub fn were_imported(
+    tx: &mut TenantTx<'_>,
+    digests: &[TokenDigest],
+) -> Result<HashSet<[u8; 32]>, StoreError> {
+    let digests: Vec<_> = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
+    let rows: Vec<Vec<u8>> = on!(tx, |conn| imported_keys::table
+        .filter(imported_keys::digest.eq_any(&digests))
+        .select(imported_keys::digest)
+        .load(conn))?;
+    let read = Reading { table: "imported_keys", row: "" };
+    rows.iter().map(|digest| read.bytes("digest", digest)).collect()
 }
 
 /// Adds a secret to a key.
 pub fn insert_secret(
     tx: &mut TenantTx<'_>,
     key: ApiKeyId,
-    prefix: KeyPrefix,
+    start: &KeyStart,
     digest: &TokenDigest,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let row = SecretRow {
-        prefix: prefix.to_string(),
-        directory: tx.key(),
-        key_id: key.to_string(),
-        digest: digest.as_bytes().to_vec(),
-        created_at: now.as_micros(),
-        ends_at: None,
-    };
+    let row = SecretRow::of(tx.key(), key, start, digest, now);
     on!(tx, |conn| diesel::insert_into(api_key_secrets::table).values(&row).execute(conn))?;
     Ok(())
 }
@@ -179,7 +264,7 @@ pub fn list_secrets(tx: &mut TenantTx<'_>, key: ApiKeyId) -> Result<Vec<KeySecre
     let rows: Vec<SecretRow> = on!(tx, |conn| SecretRow::query()
         .filter(directory)
         .filter(api_key_secrets::key_id.eq(key.to_string()))
-        .order((api_key_secrets::created_at.desc(), api_key_secrets::prefix))
+        .order((api_key_secrets::created_at.desc(), api_key_secrets::digest))
         .load(conn))?;
     rows.into_iter().map(KeySecret::try_from).collect()
 }
@@ -485,13 +570,13 @@ pub fn remove_ended_secrets(
     now: Timestamp,
     limit: i64,
 ) -> Result<usize, StoreError> {
-    let prefixes: Vec<String> = on!(tx, |conn| api_key_secrets::table
+    let digests: Vec<Vec<u8>> = on!(tx, |conn| api_key_secrets::table
         .filter(api_key_secrets::ends_at.le(now.as_micros()))
-        .select(api_key_secrets::prefix)
+        .select(api_key_secrets::digest)
         .limit(limit)
         .load(conn))?;
-    for prefix in &prefixes {
-        on!(tx, |conn| diesel::delete(api_key_secrets::table.find(prefix)).execute(conn))?;
+    for digest in &digests {
+        on!(tx, |conn| diesel::delete(api_key_secrets::table.find(digest)).execute(conn))?;
     }
-    Ok(prefixes.len())
+    Ok(digests.len())
 }

@@ -77,6 +77,10 @@ pub(crate) fn unique_key(info: &dyn DatabaseErrorInformation) -> UniqueKey {
         UniqueKey::Membership
     } else if is("invites_pending", "failed: invites.tenant_id, invites.email_key") {
         UniqueKey::PendingInvite
+    } else if is("api_key_secrets_digest", "failed: api_key_secrets.digest")
+        || is("imported_keys_pkey", "failed: imported_keys.digest")
+    {
+        UniqueKey::KeyDigest
     } else if is("projects_slug", "failed: projects.tenant_id, projects.slug") {
         UniqueKey::ProjectSlug
     } else if is("signing_keys_current", "failed: signing_keys.algorithm") || named == "signing_keys_next" {

@@ -47,6 +47,8 @@ pub enum UniqueKey {
     Membership,
     /// An address that is invited to a tenant already.
     PendingInvite,
+    /// The digest of an API key's secret.
+    KeyDigest,
     /// A project's slug within its tenant.
     ProjectSlug,
     /// The signing key of an algorithm that is current, or comes next.

@@ -7,7 +7,7 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use keystead_domain::address_change::{AddressChange, FormerAddress};
-use keystead_domain::api_key::{ApiKey, KeyPrefix};
+use keystead_domain::api_key::ApiKey;
 use keystead_domain::app::{App, AppSecret, ClientId};
 use keystead_domain::id::{InviteId, TenantId};
 use keystead_domain::invite::{Invite, InviteStatus};
@@ -219,8 +219,8 @@ pub struct LocatedKey {
     pub holder: LocatedPerson,
 }
 
-/// The key with a secret of this prefix: one query, whether or not there is one.
-pub fn api_key(tx: &mut Tx<'_>, prefix: KeyPrefix) -> Result<Option<LocatedKey>, StoreError> {
+/// The key with this secret: one query, whether or not there is one.
+pub fn api_key(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<LocatedKey>, StoreError> {
     let barred = exists(
         api_key_bars::table
             .filter(api_key_bars::tenant_id.eq(memberships::tenant_id))
@@ -239,7 +239,7 @@ pub fn api_key(tx: &mut Tx<'_>, prefix: KeyPrefix) -> Result<Option<LocatedKey>,
                 .on(memberships::directory.eq(users::directory).and(memberships::user_id.eq(users::id)))
                 .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
         )
-        .filter(api_key_secrets::prefix.eq(prefix.as_str()))
+        .filter(api_key_secrets::digest.eq(digest.as_bytes().as_slice()))
         .order(memberships::id)
         .select((
             KeyRow::as_select(),
@@ -256,7 +256,7 @@ pub fn api_key(tx: &mut Tx<'_>, prefix: KeyPrefix) -> Result<Option<LocatedKey>,
             None => {
                 let secret = KeySecret::try_from(secret)?;
                 located.insert(LocatedKey {
-                    key: api_keys_of(key, secret.prefix)?,
+                    key: api_keys_of(key, secret.start.clone())?,
                     secret,
                     barred_in: Vec::new(),
                     holder: LocatedPerson { user: user.try_into()?, second_factor, memberships: Vec::new() },

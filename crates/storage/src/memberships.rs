@@ -231,6 +231,17 @@ pub fn list_of(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<(Membership, T
     rows.into_iter().map(|(membership, tenant)| Ok((membership.try_into()?, tenant.try_into()?))).collect()
 }
 
+/// Where these of the directory's people, some hundred at most, are members.
+pub fn list_of_all(tx: &mut TenantTx<'_>, people: &[UserId]) -> Result<Vec<Membership>, StoreError> {
+    let directory = memberships::directory.eq(tx.key());
+    let people: Vec<_> = people.iter().map(ToString::to_string).collect();
+    let rows: Vec<MembershipRow> = on!(tx, |conn| MembershipRow::query()
+        .filter(directory)
+        .filter(memberships::user_id.eq_any(&people))
+        .load(conn))?;
+    rows.into_iter().map(Membership::try_from).collect()
+}
+
 /// The rows of a part of the tenant's members. Who has no name is sorted by its address.
 pub fn list_part(
     tx: &mut TenantTx<'_>,

@@ -192,11 +192,12 @@ table! {
 }
 
 table! {
-    api_key_secrets (prefix) {
-        prefix -> Text,
+    api_key_secrets (digest) {
+        digest -> Binary,
+        prefix -> Nullable<Text>,
+        start -> Nullable<Text>,
         directory -> Text,
         key_id -> Text,
-        digest -> Binary,
         created_at -> BigInt,
         ends_at -> Nullable<BigInt>,
     }
@@ -212,8 +213,14 @@ table! {
 }
 
 table! {
-    leak_reports (prefix, digest) {
-        prefix -> Text,
+    imported_keys (digest) {
+        digest -> Binary,
+        imported_at -> BigInt,
+    }
+}
+
+table! {
+    leak_reports (digest) {
         digest -> Binary,
         reported_at -> BigInt,
     }

@@ -77,6 +77,14 @@ pub fn find_by_slug(tx: &mut PlatformTx<'_>, slug: &Slug) -> Result<Option<Tenan
     row.map(Tenant::try_from).transpose()
 }
 
+/// The tenants with these slugs, some hundred at most.
+pub fn find_all_by_slug(tx: &mut PlatformTx<'_>, slugs: &[Slug]) -> Result<Vec<Tenant>, StoreError> {
+    let slugs: Vec<_> = slugs.iter().map(Slug::as_str).collect();
+    let rows: Vec<TenantRow> =
+        on!(tx, |conn| TenantRow::query().filter(tenants::slug.eq_any(&slugs)).load(conn))?;
+    rows.into_iter().map(Tenant::try_from).collect()
+}
+
 /// The tenant with this id.
 pub fn find(tx: &mut PlatformTx<'_>, id: TenantId) -> Result<Option<Tenant>, StoreError> {
     let row: Option<TenantRow> =

@@ -114,6 +114,15 @@ pub fn taken(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<HashSet<String>,
     Ok(found.into_iter().collect())
 }
 
+/// The directory's users with these addresses, some hundred at most.
+pub fn find_all_by_email(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<Vec<User>, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    let keys: Vec<_> = emails.iter().map(Email::key).collect();
+    let rows: Vec<UserRow> =
+        on!(tx, |conn| UserRow::query().filter(directory).filter(users::email_key.eq_any(&keys)).load(conn))?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
 /// Which of these handles the directory's users have, some thousand at most.
 pub fn taken_handles(tx: &mut TenantTx<'_>, handles: &[&Handle]) -> Result<HashSet<String>, StoreError> {
     let directory = users::directory.eq(tx.key());

@@ -246,7 +246,7 @@ impl<'d> Tables<'d> {
                 "('platform','{id}','{user}','{tenant}','{membership}','{name}','live','user:read projects:read',\
                  {joined},{joined})"
             ));
-            self.key_secrets.push(format!("('{}','platform','{id}',{digest},{joined})", text.prefix));
+            self.key_secrets.push(format!("({digest},'{}','platform','{id}',{joined})", text.prefix));
             if number < 2 {
                 let (key, email) = (text.expose().clone(), email.clone());
                 made.push(PopulatedKey { key, email, tenant: tenant_at });
@@ -309,7 +309,7 @@ impl<'d> Tables<'d> {
                  updated_at",
                 &mut self.keys,
             ),
-            ("api_key_secrets", "prefix, directory, key_id, digest, created_at", &mut self.key_secrets),
+            ("api_key_secrets", "digest, prefix, directory, key_id, created_at", &mut self.key_secrets),
         ] {
             for rows in rows.chunks(ROWS_OF_A_STATEMENT) {
                 let _ = write!(sql, "INSERT INTO {table} ({columns}) VALUES {};", rows.join(","));

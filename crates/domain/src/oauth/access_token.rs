@@ -30,6 +30,12 @@ pub struct AccessTokenClaims {
     pub tenant_id: Option<String>,
 }
 
+/// Whether a text has the form of a JWT that is signed: three parts (RFC 7515 §7.1), the first of which is a JSON
+/// object in base64url. Keys that other systems made may have dots as well.
+pub fn resembles_jwt(text: &str) -> bool {
+    text.starts_with("eyJ") && text.split('.').count() == 3
+}
+
 /// A token that must not be accepted. Callers learn no more than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the access token is invalid or expired")]

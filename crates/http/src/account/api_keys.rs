@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Json};
 use keystead_domain::Timestamp;
-use keystead_domain::api_key::{ApiKey, Environment};
+use keystead_domain::api_key::{ApiKey, Environment, KeyStart};
 use keystead_domain::id::{ApiKeyId, TenantId};
 use keystead_domain::oauth::ScopeSet;
 use keystead_service::api_keys::{self, KeyChange, NewKey};
@@ -102,13 +102,17 @@ struct KeyPermissions {
 
 impl KeyView {
     pub(crate) fn new(key: &ApiKey, engine: &Engine) -> Self {
-        let brand = engine.settings().prefixes.api_key.as_str();
+        let brand = &engine.settings().prefixes.api_key;
         let scopes: Vec<_> = key.scopes.iter().map(str::to_owned).collect();
-        let prefix = format!("{brand}_{}_", key.environment);
+        // Of a key that another system made, what all keys begin with is not known.
+        let prefix = match key.start {
+            KeyStart::Minted(_) => format!("{}_{}_", brand.as_str(), key.environment),
+            KeyStart::Imported(_) => String::new(),
+        };
         Self {
             id: key.id.to_string(),
             name: key.name.to_string(),
-            start: format!("{prefix}{}", key.prefix),
+            start: key.start.shown(brand, key.environment),
             prefix,
             environment: key.environment.as_str(),
             enabled: true,

@@ -51,11 +51,11 @@ struct TenantKeyHolder {
 impl TenantKeyView {
     pub(crate) fn new(found: &ReachingKey, engine: &Engine) -> Self {
         let key = &found.key;
-        let brand = engine.settings().prefixes.api_key.as_str();
+        let brand = &engine.settings().prefixes.api_key;
         Self {
             id: key.id.to_string(),
             name: key.name.to_string(),
-            start: format!("{brand}_{}_{}", key.environment, key.prefix),
+            start: key.start.shown(brand, key.environment),
             environment: key.environment.as_str(),
             scopes: key.scopes.iter().map(str::to_owned).collect(),
             pinned: key.pin.is_some(),

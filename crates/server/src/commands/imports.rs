@@ -4,6 +4,7 @@
 //! What a line holds may be secret, and is never repeated: a refusal names the line, the field and
 //! the reason.
 
+mod keys;
 mod lines;
 mod members;
 mod report;
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 
 pub(crate) fn run(context: &Context, command: cli::Import) -> Result<(), Failure> {
     match command {
+        cli::Import::Keys { file } => keys::run(context, &file),
         cli::Import::Users { file, directory } => users::run(context, &file, &directory),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use keystead_domain::Timestamp;
-use keystead_domain::api_key::{ApiKey, Brand, KeyText};
+use keystead_domain::api_key::{ApiKey, Brand, KeyStart, KeyText};
 use keystead_domain::oauth::ScopeSet;
 use keystead_domain::user::User;
 use keystead_service::Caller;
@@ -49,7 +49,7 @@ impl KeyView {
             id: key.id.to_string(),
             key: None,
             name: key.name.to_string(),
-            start: start(brand, key.environment.as_str(), key.prefix.as_str()),
+            start: key.start.shown(brand, key.environment),
             user_id: key.user.to_string(),
             email: None,
             tenant_id: key.pin.map(|pin| pin.tenant.to_string()),
@@ -66,11 +66,6 @@ impl KeyView {
         self.email = Some(holder.email.to_string());
         self
     }
-}
-
-/// What a key begins with, by which it is recognized.
-fn start(brand: &Brand, environment: &str, prefix: &str) -> String {
-    format!("{}_{environment}_{prefix}", brand.as_str())
 }
 
 impl Show for KeyView {
@@ -158,7 +153,7 @@ pub(crate) fn check(
             FoundKey {
                 line: before.matches('\n').count() + 1,
                 column: at - before.rfind('\n').map_or(0, |newline| newline + 1) + 1,
-                start: start(&brand, key.environment.as_str(), key.prefix.as_str()),
+                start: KeyStart::Minted(key.prefix).shown(&brand, key.environment),
                 environment: key.environment.as_str(),
             }
         })

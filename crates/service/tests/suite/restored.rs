@@ -34,7 +34,7 @@ const ENDED: [&str; 12] = [
     "sign_in_challenges",
 ];
 /// As the backup has it.
-const KEPT: [&str; 23] = [
+const KEPT: [&str; 24] = [
     "__diesel_schema_migrations",
     "access_requests",
     "api_key_bars",
@@ -48,6 +48,7 @@ const KEPT: [&str; 23] = [
     "counters",
     "deployment",
     "idempotency_answers",
+    "imported_keys",
     "leak_reports",
     "memberships",
     "projects",

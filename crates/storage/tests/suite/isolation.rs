@@ -2,7 +2,7 @@
 //! changes.
 
 use keystead_crypto::env::SystemEnv;
-use keystead_domain::api_key::{ApiKey, Environment, KeyPrefix, Pin};
+use keystead_domain::api_key::{ApiKey, Environment, KeyPrefix, KeyStart, Pin};
 use keystead_domain::app::{App, AppSecret};
 use keystead_domain::claim::ClaimLink;
 use keystead_domain::id::{ApiKeyId, AppId, AppSecretId, InviteId, JobId, Kind, MembershipId, ProjectId};
@@ -50,7 +50,7 @@ fn api_key(holder: &User, pin: Option<Pin>, number: u8) -> ApiKey {
         name: format!("key {number}").parse().unwrap(),
         environment: Environment::Live,
         scopes: "user:read".parse().unwrap(),
-        prefix: KeyPrefix::new([number; 6]),
+        start: KeyStart::Minted(KeyPrefix::new([number; 6])),
         made_in: None,
         expires_at: None,
         last_used_at: None,

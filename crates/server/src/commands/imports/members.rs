@@ -58,6 +58,21 @@ impl Members {
         self.parsed(name, &value)
     }
 
+    /// A list of texts that must be there, each a `T`.
+    pub(super) fn list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<Vec<T>> {
+        match self.take(name) {
+            Some(Value::Array(values)) => values.iter().map(|value| self.parsed(name, value)).collect(),
+            Some(_) => {
+                self.refuse(name, "must be a list of texts");
+                None
+            }
+            None => {
+                self.refuse(name, "is missing");
+                None
+            }
+        }
+    }
+
     /// Whether a flag is set; it is not where it is missing.
     pub(super) fn flag(&mut self, name: &str) -> bool {
         match self.take(name) {
