@@ -89,6 +89,14 @@ struct Person {
     slug: &'static str,
 }
 
+/// Signs a person of the platform in: its cookie.
+fn sign_in_person(server: &Server, email: &str) -> String {
+    let body = json!({"email": email, "password": PASSWORD});
+    let (status, body) = server.post("/api/auth/sign-in/email", None, &body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    format!("keystead_session={}", body["token"].as_str().unwrap())
+}
+
 impl Person {
     fn on(deployment: &Deployment, server: &Server) -> Self {
         let body = json!({"email": "grace@example.com", "password": PASSWORD, "name": "Grace"});
@@ -193,6 +201,45 @@ both_backends! {
             slowest = slowest.max(key_refused_after(server, &key, 402, ended));
         }
         grace.command(&deployment, &["tenant", "set-plan", grace.slug, "studio"]);
+        assert!(slowest < SECOND, "the slowest took {slowest:?}");
+    }
+
+    fn a_membership_that_is_ended_ends_its_keys_everywhere_within_a_second(database: TestDatabase) {
+        let deployment = Deployment::on(&database);
+        let servers = [deployment.host.serve(&[]), deployment.host.serve(&[])];
+        let grace = Person::on(&deployment, &servers[0]);
+        let organization = grace.organization(&servers[0]);
+        let create = ["user", "create", "--platform", "--email", "linus@example.com", "--password-stdin", "--verified"];
+        assert_eq!(deployment.host.run_with(&create, &format!("{PASSWORD}\n")).code, 0);
+        let linus = Person { cookie: sign_in_person(&servers[0], "linus@example.com"), slug: "grace" };
+        let member = ["--tenant", linus.slug, "--email", "linus@example.com"];
+        let mut slowest = Duration::ZERO;
+        for round in 0..rounds().max(4) {
+            let (here, there) = (&servers[round % 2], &servers[(round + 1) % 2]);
+            let add = [&["member", "add", "--role", "member", "--json"], &member[..]].concat();
+            let membership = deployment.host.run(&add).json();
+            let path = format!("/api/user/organizations/{organization}");
+            let added = Instant::now();
+            while here.request("GET", &format!("{}{path}", here.url), &[("cookie", &linus.cookie)], "").0 != 200 {
+                assert!(added.elapsed() < SECOND, "a membership is known within a second, too");
+            }
+            let (_, key) = linus.key(here, &organization);
+            for server in [here, there, here, there] {
+                assert_eq!(with_key(server, "GET", "/api/v1/me", &key), 200);
+            }
+            if round % 4 < 2 {
+                grace.command(&deployment, &[&["member", "remove"], &member[..]].concat());
+            } else {
+                let url = format!("{}{path}/members/{}", here.url, membership["id"].as_str().unwrap());
+                let (status, text) = here.request("DELETE", &url, &[("cookie", &grace.cookie)], "");
+                assert_eq!(status, 200, "{text}");
+                assert_eq!(with_key(here, "GET", "/api/v1/me", &key), 401, "the next request on the same process");
+            }
+            let ended = Instant::now();
+            for server in [here, there] {
+                slowest = slowest.max(key_refused_after(server, &key, 401, ended));
+            }
+        }
         assert!(slowest < SECOND, "the slowest took {slowest:?}");
     }
 
