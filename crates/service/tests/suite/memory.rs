@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use keystead_domain::Secret;
+use keystead_domain::api_key::Environment;
 use keystead_domain::second_factor::TotpStep;
+use keystead_service::api_keys::{self, NewKey};
+use keystead_service::people::{self, Presented};
 use keystead_service::profile::{self, ProfileChange};
 use keystead_service::sessions::{self, NewSession, SessionsToEnd};
 use keystead_service::tokens::{self, ClientCredentials};
@@ -66,6 +69,26 @@ both_backends! {
         app.keystead.advance(Duration::from_secs(3600 - 60));
         assert!(!app.token_is_remembered());
         assert_eq!(refusal(access::app(&app.keystead.engine, &app.token, Arrival::default())), Code::InvalidToken);
+    }
+
+    fn keys_that_are_used_are_remembered_and_no_more_than_there_is_room_for(database: TestDatabase) {
+        let keystead = Keystead::with(&database, |settings| settings.remembered = 50);
+        let _following = keystead.follow();
+        let _ada = keystead.person("Ada");
+        let (engine, email, slug) = (&keystead.engine, ADA.parse().unwrap(), "ada".parse().unwrap());
+        let keys: Vec<_> = (0..300).map(|_| {
+            let new = NewKey { name: "CI".parse().unwrap(), environment: Environment::Live, scopes: None, expires_in: None, pin: None };
+            Presented::Key(api_keys::create_for(engine, &Caller::host(), &slug, &email, new).unwrap().1)
+        }).collect();
+        let remembered = |keys: &[Presented]| keys.iter().filter(|key| people::recall(engine, key).is_some()).count();
+        let present = |keys: &[Presented]| keys.iter().for_each(|key| drop(people::verify(engine, key, &Arrival::default()).unwrap()));
+        assert_eq!(remembered(&keys), 0, "that a key exists takes no room");
+        present(&keys[..20]);
+        assert_eq!((remembered(&keys[..20]), remembered(&keys)), (20, 20));
+        present(&keys);
+        present(&keys);
+        let all = remembered(&keys);
+        assert!((1..=50).contains(&all), "{all} are remembered");
     }
 
     fn an_idle_session_ends_in_memory_too(database: TestDatabase) {
