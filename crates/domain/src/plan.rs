@@ -15,6 +15,9 @@ pub enum Feature {
 }
 
 impl Feature {
+    /// Every feature.
+    pub const ALL: [Self; 1] = [Self::ApiAccess];
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,8 +72,10 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// These plans, the smallest first.
-    pub fn new(plans: Vec<Plan>) -> Self {
+    /// These plans. Of two, the smaller one is that whose keys may ask less often over a longer time; where that is
+    /// the same, the one that comes first.
+    pub fn new(mut plans: Vec<Plan>) -> Self {
+        plans.sort_by_key(|plan| plan.sustained.per_hour());
         let in_order: Vec<_> = plans.into_iter().map(Arc::new).collect();
         let by_name = in_order.iter().map(|plan| (plan.name.to_string(), Arc::clone(plan))).collect();
         Self { in_order, by_name }
@@ -81,8 +86,37 @@ impl Plans {
         self.by_name.get(name.as_str())
     }
 
+    /// Every plan, the smallest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Plan> {
+        self.in_order.iter().map(|plan| &**plan)
+    }
+
+    /// The names of all, the smallest first, with commas between them.
+    pub fn names(&self) -> String {
+        self.iter().map(|plan| plan.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
     /// The smallest plan that opens `feature`.
     pub fn smallest_with(&self, feature: Feature) -> Option<&Arc<Plan>> {
         self.in_order.iter().find(|plan| plan.opens(feature))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_plan_is_the_one_that_asks_least() {
+        let gold = Plan {
+            name: "gold".parse().unwrap(),
+            api_access: true,
+            burst: Quota::new(5, Duration::from_secs(10)),
+            sustained: Quota::new(400, Duration::from_secs(60)),
+        };
+        let plans = Plans::new(Plans::default().iter().cloned().chain([gold]).collect());
+        assert_eq!(plans.names(), "free, gold, studio, agency");
+        assert_eq!(plans.smallest_with(Feature::ApiAccess).unwrap().name.as_str(), "gold");
+        assert!(plans.find(&"silver".parse().unwrap()).is_none());
     }
 }

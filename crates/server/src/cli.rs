@@ -1,16 +1,18 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use keystead_domain::access_request::{RejectionReason, RequestStatus};
 use keystead_domain::api_key::{Brand, Environment};
 use keystead_domain::app::{self, ClientId};
-use keystead_domain::id::{AccessRequestId, ApiKeyId, InviteId};
+use keystead_domain::id::{AccessRequestId, ApiKeyId, InviteId, ProjectId};
 use keystead_domain::name::Name;
 use keystead_domain::oauth::Scope;
+use keystead_domain::project::{ProjectStatus, Website};
 use keystead_domain::role::Role;
-use keystead_domain::slug::Slug;
+use keystead_domain::slug::{InvalidSlug, Slug};
 use keystead_domain::tenant::{NetworkIdentity, PlanName};
 use keystead_domain::{Email, Timestamp};
 
@@ -54,6 +56,12 @@ pub(crate) enum Command {
     /// Make, see, change and suspend tenants
     #[command(subcommand)]
     Tenant(Tenant),
+    /// See the plans of the configuration
+    #[command(subcommand)]
+    Plan(Plan),
+    /// Make, see, change and delete projects of tenants
+    #[command(subcommand)]
+    Project(Project),
     /// Make, see and disable apps, and rotate their secrets
     #[command(subcommand)]
     App(App),
@@ -152,7 +160,7 @@ pub(crate) enum Tenant {
     SetPlan {
         /// Its slug
         slug: Slug,
-        /// The plan: free, studio, agency
+        /// The plan, one of `plan list`
         plan: PlanName,
     },
     /// Refuse a tenant's apps, one-time links, sessions and tokens from now on
@@ -164,6 +172,104 @@ pub(crate) enum Tenant {
     Resume {
         /// Its slug
         slug: Slug,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Plan {
+    /// All plans, the smallest first
+    List,
+    /// One plan
+    Show {
+        /// Its name
+        name: PlanName,
+    },
+}
+
+/// A project by its id or its slug. No text is both: an id has an underscore or capitals.
+#[derive(Clone)]
+pub(crate) enum NamedProject {
+    Id(ProjectId),
+    Slug(Slug),
+}
+
+impl FromStr for NamedProject {
+    type Err = InvalidSlug;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSlug> {
+        text.parse().map(Self::Id).or_else(|_| text.parse().map(Self::Slug))
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Project {
+    /// Make a project
+    Create {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// Its name
+        #[arg(long)]
+        name: Name,
+        /// Its slug, unique in the tenant [default: made of the name]
+        #[arg(long)]
+        slug: Option<Slug>,
+        /// Where it is on the web
+        #[arg(long, value_name = "URL")]
+        website: Option<Website>,
+        /// active or archived
+        #[arg(long, default_value = "active")]
+        status: ProjectStatus,
+    },
+    /// The projects of a tenant, the oldest first
+    List {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+    },
+    /// One project
+    Show {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// Its id or slug
+        #[arg(value_name = "ID|SLUG")]
+        project: NamedProject,
+    },
+    /// Change what is said of a project; the rest stays
+    #[command(group(ArgGroup::new("change").required(true).multiple(true)
+        .args(["name", "slug", "website", "no_website", "status"])))]
+    Update {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// Its id or slug
+        #[arg(value_name = "ID|SLUG")]
+        project: NamedProject,
+        /// Its name from now on
+        #[arg(long)]
+        name: Option<Name>,
+        /// Its slug from now on
+        #[arg(long)]
+        slug: Option<Slug>,
+        /// Where it is on the web from now on
+        #[arg(long, value_name = "URL")]
+        website: Option<Website>,
+        /// It is nowhere on the web any more
+        #[arg(long, conflicts_with = "website")]
+        no_website: bool,
+        /// active or archived
+        #[arg(long)]
+        status: Option<ProjectStatus>,
+    },
+    /// Delete a project, for good
+    Delete {
+        /// The tenant, by its slug
+        #[arg(long, value_name = "SLUG")]
+        tenant: Slug,
+        /// Its id or slug
+        #[arg(value_name = "ID|SLUG")]
+        project: NamedProject,
     },
 }
 

@@ -10,6 +10,8 @@ mod mails;
 mod master_keys;
 mod members;
 mod owned;
+mod plans;
+mod projects;
 mod requests;
 mod sealing;
 mod signing_keys;
@@ -36,6 +38,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Doctor => doctor::run(&global, format(&global)),
         Command::Config(Config::Show) => show_config(&global),
         Command::Tenant(command) => tenants::run(&context(&global)?, command),
+        Command::Plan(command) => plans::run(&global, format(&global), &command),
+        Command::Project(command) => projects::run(&context(&global)?, command),
         Command::App(command) => apps::run(&context(&global)?, command),
         Command::User(command) => users::run(&context(&global)?, command),
         Command::Key(Key::Check { file, brand }) => keys::check(&global, format(&global), &file, brand),

@@ -7,6 +7,7 @@
 
 mod error;
 mod loaded;
+mod named;
 #[cfg(test)]
 mod reference;
 mod setting;
@@ -14,6 +15,7 @@ mod sources;
 mod url;
 mod values;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -22,9 +24,12 @@ use keystead_domain::api_key::Brand;
 use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
 use keystead_domain::rate_limit::Quota;
+use keystead_domain::role::Role;
+use keystead_domain::tenant::PlanName;
 
 pub use self::error::{ConfigError, ConfigErrors, InsecurePublicUrl, Warning};
 pub use self::loaded::{Loaded, Shown};
+pub use self::named::{Custom, CustomPlan, CustomScope};
 pub use self::setting::Setting;
 pub use self::sources::{ConfigFile, DEFAULT_FILE, HANDLED_ELSEWHERE, Source};
 pub use self::values::{Database, Mail, Ratio};
@@ -34,13 +39,13 @@ use self::sources::Reader;
 use self::url::is_loopback;
 pub(crate) use self::url::{host_name, without_password};
 use self::values::{
-    ADDRESS, BRAND, DATABASE, HEADER, LINE, MAIL, MAILBOX, ORIGINS, Origin, PATH, PREFIX, QUOTA, RANGES,
-    RATIO, REPORTERS, Rule, SWITCH, URL, Value, one_of, whole_number,
+    ADDRESS, BRAND, DATABASE, HEADER, LINE, MAIL, MAILBOX, ORIGINS, Origin, PATH, PLAN, PREFIX, QUOTA,
+    RANGES, RATIO, REPORTERS, ROLE, Rule, SENTENCE, SWITCH, URL, Value, one_of, whole_number,
 };
 
 settings! {
     /// What is in force, each value within its limits.
-    Config at "", where check_client_address => {
+    Config at "", where check_config => {
         /// Where all surfaces are served: IP address and port
         listen: SocketAddr = "127.0.0.1:8000", ADDRESS;
 
@@ -68,7 +73,7 @@ settings! {
         mail_from: Sender = "Keystead <no-reply@localhost>", MAILBOX;
 
         /// The plan of a new tenant
-        default_plan: String = "free", one_of!("free", "studio", "agency");
+        default_plan: PlanName = "free", PLAN;
 
         /// What `serve` logs on stderr: a tracing filter such as `info,keystead_http=debug`
         log: String = "info,actix_server=warn", LINE;
@@ -193,6 +198,40 @@ settings! {
             }
         }
 
+        section scopes: Scopes {
+            section read: ReadScope {
+                /// What `read` opens at the services behind Keystead, as somebody is told who is asked for it
+                sentence: String = "Read your organization's data", SENTENCE;
+
+                /// The least role in an organization for `read` to count there
+                min_role: Role = "member", ROLE;
+            }
+
+            section write: WriteScope {
+                /// What `write` opens at the services behind Keystead, as somebody is told who is asked for it
+                sentence: String = "Change your organization's data", SENTENCE;
+
+                /// The least role in an organization for `write` to count there
+                min_role: Role = "member", ROLE;
+            }
+
+            section delete: DeleteScope {
+                /// What `delete` opens at the services behind Keystead, as somebody is told who is asked for it
+                sentence: String = "Delete your organization's data", SENTENCE;
+
+                /// The least role in an organization for `delete` to count there
+                min_role: Role = "manager", ROLE;
+            }
+
+            section admin: AdminScope {
+                /// What `admin` opens at the services behind Keystead, as somebody is told who is asked for it
+                sentence: String = "Administer your organization's data", SENTENCE;
+
+                /// The least role in an organization for `admin` to count there
+                min_role: Role = "admin", ROLE;
+            }
+        }
+
         section cache: Cache {
             /// Verified credentials that are remembered, so that they need not be looked up again: this
             /// many access tokens, sessions, API keys and client credentials each; 0 remembers none
@@ -264,6 +303,8 @@ settings! {
             /// The part of the requests that is traced, of those that do not belong to a trace already
             sample_ratio: Ratio = "1", RATIO;
         }
+
+        named custom: Custom;
     }
 }
 
@@ -308,6 +349,25 @@ impl Config {
             None => self.listen.ip().is_loopback(),
         }
     }
+}
+
+fn check_config(config: &Config, reader: &mut Reader) {
+    check_client_address(config, reader);
+    check_default_plan(config, reader);
+}
+
+/// A tenant on a plan that there is none of could do nothing.
+fn check_default_plan(config: &Config, reader: &mut Reader) {
+    let custom = config.custom.plans.iter().map(|plan| plan.name.as_str());
+    let known: Vec<_> = Plans::NAMES.into_iter().chain(custom).collect();
+    if !known.contains(&config.default_plan.as_str()) {
+        reader.require_one_of(&Config::default_plan, config.default_plan.as_str(), &known);
+    }
+}
+
+impl Plans {
+    /// The plans that are always there.
+    pub const NAMES: [&'static str; 3] = ["free", "studio", "agency"];
 }
 
 /// A header that nobody is trusted to write would never be read.
@@ -464,8 +524,7 @@ mod tests {
              not `7`",
             "`hashing.queue` (environment KEYSTEAD_HASHING__QUEUE) must be a whole number from 1 to 100000, \
              not `many`",
-            "`default_plan` (environment KEYSTEAD_DEFAULT_PLAN) must be one of free, studio, agency, \
-             not `Free`",
+            "`default_plan` (environment KEYSTEAD_DEFAULT_PLAN) must be the name of a plan, not `Free`",
         ] {
             assert!(errors.iter().any(|error| error == expected), "{expected}\n{errors:#?}");
         }
@@ -621,6 +680,111 @@ mod tests {
             assert!(errors.len() == 1 && errors[0].ends_with(&format!("not {found}")), "{errors:#?}");
         }
         assert_eq!(errors("", &[("KEYSTEAD_RATE_LIMITS__ENABLED", "yes")], &[]).len(), 1);
+    }
+
+    #[test]
+    fn plans_and_scopes_are_added_and_changed() {
+        let file = "default_plan = 'gold'\n[plan.gold]\napi_access = true\nburst = '5/10s'\nsustained = '70/1m'\n\
+                    [plan.studio]\nburst = '1/1s'\n[scopes.'reports:run']\nsentence = 'Run reports'\n\
+                    min_role = 'admin'\n[scopes.'a.b']\nsentence = 'Do a to b'\n[scopes.read]\nmin_role = 'manager'";
+        let variables =
+            [("KEYSTEAD_PLAN__GOLD__BURST", "6/10s"), ("KEYSTEAD_SCOPES__WRITE__MIN_ROLE", "owner")];
+        let loaded = load(file, &variables, &[]).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        let config = &loaded.config;
+        let [gold] = &config.custom.plans[..] else { panic!("{config:?}") };
+        assert_eq!(
+            (gold.name.as_str(), gold.api_access, gold.burst.to_string()),
+            ("gold", true, "6/10s".to_owned())
+        );
+        assert_eq!(config.plan.studio.burst.to_string(), "1/1s");
+        let scopes: Vec<_> = config
+            .custom
+            .scopes
+            .iter()
+            .map(|s| (s.scope.as_str(), s.sentence.as_str(), s.min_role))
+            .collect();
+        assert_eq!(scopes, [("a.b", "Do a to b", Role::Member), ("reports:run", "Run reports", Role::Admin)]);
+        assert_eq!((config.scopes.read.min_role, config.scopes.write.min_role), (Role::Manager, Role::Owner));
+        let shown = loaded.show();
+        let of = |key: &str| shown.iter().find(|row| row.key == key).unwrap();
+        assert_eq!(of("plan.gold.burst").source, "environment KEYSTEAD_PLAN__GOLD__BURST");
+        assert!(of("plan.gold.sustained").source.starts_with("file "));
+        assert_eq!(of("scopes.a.b.min_role").value.as_deref(), Some("member"));
+        assert_eq!(of("scopes.a.b.min_role").source, "default");
+        assert_eq!(of("scopes.reports:run.sentence").value.as_deref(), Some("Run reports"));
+    }
+
+    #[test]
+    fn what_is_added_is_whole_and_well_named() {
+        for (file, expected) in [
+            (
+                "[plan.studo]\nburst = '1/1s'",
+                &[
+                    "`plan.studo.api_access` is missing: `plan.studo` (file keystead.toml, line 2) is not whole without it",
+                    "`plan.studo.sustained` is missing: `plan.studo` (file keystead.toml, line 2) is not whole without it",
+                ][..],
+            ),
+            (
+                "[scopes.run]\n",
+                &[
+                    "`scopes.run.sentence` is missing: `scopes.run` (file keystead.toml, line 1) is not whole without it",
+                ],
+            ),
+            (
+                "plan.gold.brst = '1/1s'",
+                &[
+                    "`plan.gold.brst` (file keystead.toml, line 1) is not a setting; the nearest is `plan.gold.burst`",
+                ],
+            ),
+            (
+                "scopes.read.sentense = 'x'",
+                &[
+                    "`scopes.read.sentense` (file keystead.toml, line 1) is not a setting; the nearest is `scopes.read.sentence`",
+                ],
+            ),
+            (
+                "plan.Gold = { api_access = true, burst = '1/1s', sustained = '1/1s' }",
+                &[
+                    "`plan.Gold` (file keystead.toml, line 1) must be named by 1 to 32 lower-case letters, digits, hyphens and underscores, a letter first",
+                ],
+            ),
+            (
+                "scopes.'user:read'.sentence = 'See you'",
+                &[
+                    "`scopes.user:read` (file keystead.toml, line 1) must be named by a scope that Keystead gives no meaning to itself",
+                ],
+            ),
+            (
+                "scopes.run = { sentence = '', min_role = 'king' }",
+                &[
+                    "`scopes.run.sentence` (file keystead.toml, line 1) must be a sentence of at most 200 characters, not ``",
+                    "`scopes.run.min_role` (file keystead.toml, line 1) must be one of member, manager, admin, owner, not `king`",
+                ],
+            ),
+            (
+                "plan.gold = { api_access = 'true', burst = '1/1s', sustained = 1 }",
+                &[
+                    "`plan.gold.api_access` (file keystead.toml, line 1) must be true or false, not a TOML string",
+                    "`plan.gold.sustained` (file keystead.toml, line 1) must be a number of requests and a time of at most a day, such as 500/15m, 30/10s or 5/1h, not a TOML integer",
+                ],
+            ),
+            (
+                "default_plan = 'gold'",
+                &[
+                    "`default_plan` (file keystead.toml, line 1) must be one of free, studio, agency, not `gold`",
+                ],
+            ),
+        ] {
+            assert_eq!(errors(file, &[], &[]), expected, "{file}");
+        }
+        assert!(
+            errors("plan.gold = 1", &[], &[])[0]
+                .starts_with("`plan.gold` (file keystead.toml, line 1) is not a")
+        );
+        // Only a file declares.
+        let warned = load("", &[("KEYSTEAD_PLAN__GOLD__BURST", "1/1s")], &[]).unwrap();
+        assert_eq!(warned.warnings.len(), 1);
     }
 
     #[test]

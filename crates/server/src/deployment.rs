@@ -12,6 +12,7 @@ use keystead_crypto::env::SystemEnv;
 use keystead_crypto::master_key::MasterKey;
 use keystead_crypto::passwords::Argon2Cost;
 use keystead_domain::network::ClientAddress;
+use keystead_domain::oauth::{GrantableScope, ScopeCatalogue};
 use keystead_domain::password::PasswordPolicy;
 use keystead_domain::plan::{Plan, Plans};
 use keystead_domain::rate_limit::Quotas;
@@ -161,12 +162,9 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
             .map_err(|error| impossible("password", &error))?,
         hashing_threads: if config.hashing.threads == 0 { cores() } else { config.hashing.threads },
         hashing_queue: config.hashing.queue,
-        default_plan: config
-            .default_plan
-            .parse()
-            .map_err(|error: keystead_domain::tenant::UnknownPlan| impossible("default_plan", &error))?,
-        plans: plans(&config.plan)?,
-        scopes: Arc::default(),
+        default_plan: config.default_plan.clone(),
+        plans: plans(config)?,
+        scopes: Arc::new(scopes(config)?),
         people_addresses: match config.account.require_verified_email {
             true => AddressRule::Verified,
             false => AddressRule::Any,
@@ -189,8 +187,9 @@ fn settings(config: &Config, issuer: &str) -> Result<Settings, Failure> {
     })
 }
 
-fn plans(config: &config::Plans) -> Result<Plans, Failure> {
-    let config::Plans { free, studio, agency } = config;
+/// The plans that there are, the smallest first.
+pub(crate) fn plans(config: &Config) -> Result<Plans, Failure> {
+    let config::Plans { free, studio, agency } = &config.plan;
     let plans = [
         ("free", free.api_access, free.burst, free.sustained),
         ("studio", studio.api_access, studio.burst, studio.sustained),
@@ -200,7 +199,36 @@ fn plans(config: &config::Plans) -> Result<Plans, Failure> {
         let name = name.parse().map_err(|error| Failure::new(format!("plan.{name}: {error}")))?;
         Ok(Plan { name, api_access, burst, sustained })
     };
-    Ok(Plans::new(plans.into_iter().map(plan).collect::<Result<_, Failure>>()?))
+    let mut plans = plans.into_iter().map(plan).collect::<Result<Vec<_>, Failure>>()?;
+    plans.extend(config.custom.plans.iter().map(|custom| Plan {
+        name: custom.name.clone(),
+        api_access: custom.api_access,
+        burst: custom.burst,
+        sustained: custom.sustained,
+    }));
+    Ok(Plans::new(plans))
+}
+
+/// The scopes that there are.
+fn scopes(config: &Config) -> Result<ScopeCatalogue, Failure> {
+    let config::Scopes { read, write, delete, admin } = &config.scopes;
+    let behind = [
+        ("read", &read.sentence, read.min_role),
+        ("write", &write.sentence, write.min_role),
+        ("delete", &delete.sentence, delete.min_role),
+        ("admin", &admin.sentence, admin.min_role),
+    ];
+    let scope = |(name, sentence, min_role): (&str, &String, _)| {
+        let scope = name.parse().map_err(|error| Failure::new(format!("scopes.{name}: {error}")))?;
+        Ok(GrantableScope { scope, sentence: sentence.clone(), min_role })
+    };
+    let behind = behind.into_iter().map(scope).collect::<Result<Vec<_>, Failure>>()?;
+    let custom = config.custom.scopes.iter().map(|custom| GrantableScope {
+        scope: custom.scope.clone(),
+        sentence: custom.sentence.clone(),
+        min_role: custom.min_role,
+    });
+    Ok(ScopeCatalogue::default().with(behind.into_iter().chain(custom)))
 }
 
 fn password_policy(password: &config::Password) -> PasswordPolicy {

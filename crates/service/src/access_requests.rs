@@ -129,6 +129,7 @@ pub fn approve(engine: &Engine, caller: &Caller, id: AccessRequestId, terms: Ter
     let platform = caller.allow_platform(PlatformAction::DecideAccessRequests)?;
     let trail = caller.allow(Action::RequestAccess, Owner::Platform)?;
     let AccessRequest { company, contact, .. } = undecided(show(engine, caller, id)?)?;
+    crate::tenants::is_configured(engine, terms.plan.as_ref())?;
     let now = engine.env.now();
     let new =
         NewTenant { name: company, slug: terms.slug, plan: terms.plan, entity_hotkey: terms.entity_hotkey };

@@ -58,8 +58,9 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewApp) -> Result<CreatedAp
 
 /// A first-party app to be inserted. Without a secret it cannot authenticate.
 pub(crate) fn draft(engine: &Engine, new: NewApp, now: Timestamp) -> Result<App> {
-    if let Some(unknown) = new.scopes.iter().find(|scope| !Scope::GRANTABLE.contains(&scope.as_str())) {
-        let known = Scope::GRANTABLE.join(", ");
+    let known: Vec<_> = engine.settings.scopes.for_apps().map(Scope::as_str).collect();
+    if let Some(unknown) = new.scopes.iter().find(|scope| !known.contains(&scope.as_str())) {
+        let known = known.join(", ");
         let message = format!("has {}, which is none of {known}", unknown.as_str());
         return Err(Error::invalid_field("scopes", "unknown", message));
     }

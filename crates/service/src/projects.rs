@@ -124,6 +124,13 @@ pub fn show(engine: &Engine, caller: &Caller, tenant: TenantId, id: ProjectId) -
     found.ok_or_else(|| Error::of(Code::NotFound))
 }
 
+/// The tenant's project with this slug.
+pub fn show_by_slug(engine: &Engine, caller: &Caller, tenant: TenantId, slug: &Slug) -> Result<Project> {
+    let scope = caller.allow(Action::ReadProjects, Owner::Tenant(tenant))?;
+    let found = engine.store.read(|tx| projects::find_by_slug(&mut tx.tenant(&scope), slug))?;
+    found.ok_or_else(|| Error::of(Code::NotFound).saying(format!("There is no project {slug}.")))
+}
+
 /// A part of a tenant's projects.
 pub fn list_part(
     engine: &Engine,

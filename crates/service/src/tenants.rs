@@ -28,6 +28,7 @@ pub struct NewTenant {
 /// Makes a tenant. A given slug that is taken is a conflict; a derived one gets a suffix.
 pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant> {
     let platform = caller.allow_platform(PlatformAction::ManageTenants)?;
+    is_configured(engine, new.plan.as_ref())?;
     let now = engine.env.now();
     for tenant in candidates(engine, new, now) {
         let owner = Owner::Tenant(tenant.id);
@@ -45,6 +46,17 @@ pub fn create(engine: &Engine, caller: &Caller, new: NewTenant) -> Result<Tenant
         }
     }
     Err(slug_taken())
+}
+
+/// That a plan that somebody asks for is one of the configuration.
+pub(crate) fn is_configured(engine: &Engine, plan: Option<&PlanName>) -> Result<()> {
+    let plans = &engine.settings.plans;
+    match plan {
+        Some(plan) if plans.find(plan).is_none() => {
+            Err(Error::invalid_field("plan", "unknown", format!("must be one of {}", plans.names())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The tenants to try to make, the next one where the slug of the last was taken.
@@ -81,6 +93,7 @@ pub fn show(engine: &Engine, caller: &Caller, slug: &Slug) -> Result<Tenant> {
 
 /// Puts a tenant on another plan.
 pub fn set_plan(engine: &Engine, caller: &Caller, slug: &Slug, plan: PlanName) -> Result<Tenant> {
+    is_configured(engine, Some(&plan))?;
     let changed = plan.clone();
     let tenant = change(engine, caller, slug, AuditAction::TenantPlanChanged, move |tx, id| {
         tenants::set_plan(tx, id, &changed)

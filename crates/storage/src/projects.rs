@@ -6,6 +6,7 @@ use keystead_domain::id::{ProjectId, kind};
 use keystead_domain::listing::Listing;
 use keystead_domain::project::{Project, ProjectChange, Website};
 use keystead_domain::revocation::Revocation;
+use keystead_domain::slug::Slug;
 
 use crate::part::lower;
 use crate::row::Reading;
@@ -75,6 +76,17 @@ pub fn insert(tx: &mut TenantTx<'_>, project: &Project) -> Result<(), StoreError
 pub fn find(tx: &mut TenantTx<'_>, id: ProjectId) -> Result<Option<Project>, StoreError> {
     let key = (tx.key(), id.to_string());
     let row: Option<ProjectRow> = on!(tx, |conn| ProjectRow::query().find(key).get_result(conn).optional())?;
+    row.map(Project::try_from).transpose()
+}
+
+/// The tenant's project with this slug.
+pub fn find_by_slug(tx: &mut TenantTx<'_>, slug: &Slug) -> Result<Option<Project>, StoreError> {
+    let tenant = projects::tenant_id.eq(tx.key());
+    let row: Option<ProjectRow> = on!(tx, |conn| ProjectRow::query()
+        .filter(tenant)
+        .filter(projects::slug.eq(slug.as_str()))
+        .get_result(conn)
+        .optional())?;
     row.map(Project::try_from).transpose()
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystead_domain::audit::AuditAction;
+use keystead_domain::oauth::{GrantableScope, ScopeCatalogue};
+use keystead_domain::plan::{Feature, Plan, Plans};
 use keystead_testkit::generated::{check_parts, table};
 
 fn root() -> PathBuf {
@@ -86,4 +88,29 @@ fn every_audited_action_is_documented() {
     let rows =
         AuditAction::ALL.iter().map(|action| [format!("`{}`", action.as_str()), action.what().to_owned()]);
     check_parts("docs/audit.md", &[("actions", table(["action", "what it tells"], rows))]);
+}
+
+#[test]
+fn every_scope_and_plan_is_documented() {
+    let scopes = ScopeCatalogue::default();
+    let scope = |known: &GrantableScope| {
+        let apps = if scopes.for_apps().any(|scope| *scope == known.scope) { "yes" } else { "" };
+        let own = if ScopeCatalogue::is_reserved(&known.scope) { "Keystead" } else { "services behind it" };
+        [
+            format!("`{}`", known.scope.as_str()),
+            known.sentence.clone(),
+            own.to_owned(),
+            format!("`{}`", known.min_role),
+            apps.to_owned(),
+        ]
+    };
+    let head = ["scope", "what it opens", "where", "least role", "for apps"];
+    let scopes = table(head, scopes.iter().map(scope));
+    let plan = |plan: &Plan| {
+        let opened = Feature::ALL.into_iter().filter(|feature| plan.opens(*feature));
+        let opened: Vec<_> = opened.map(|feature| format!("`{}`", feature.as_str())).collect();
+        [format!("`{}`", plan.name), opened.join(", "), plan.burst.to_string(), plan.sustained.to_string()]
+    };
+    let plans = table(["plan", "opens", "burst", "sustained"], Plans::default().iter().map(plan));
+    check_parts("docs/scopes-roles-plans.md", &[("scopes", scopes), ("plans", plans)]);
 }

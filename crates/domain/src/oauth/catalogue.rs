@@ -34,6 +34,12 @@ const OWN: [(&str, Role, &str); 10] = [
     (Scope::SUBSCRIPTION_WRITE, Role::Owner, "Change the plan"),
 ];
 
+/// What OpenID Connect gives a meaning to (OpenID Connect Core §3.1.2.1, §5.4, §11).
+const OPENID: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
+/// What the names of role checks begin with. They look like scopes, and nobody can be granted one.
+const ROLE_CHECKS: &str = "organization:";
+
 /// The scopes that open nothing of Keystead's, for the services behind it, unless the configuration
 /// says otherwise.
 const BEHIND: [(&str, Role, &str); 4] = [
@@ -61,6 +67,19 @@ impl ScopeCatalogue {
         let custom = custom.into_iter().filter(|one| OWN.iter().all(|(own, ..)| *own != one.scope.as_str()));
         self.0.extend(custom.map(|one| (one.scope.clone(), one)));
         self
+    }
+
+    /// Whether a name has a meaning of its own, so that no scope for the services behind Keystead can have it.
+    pub fn is_reserved(scope: &Scope) -> bool {
+        let name = scope.as_str();
+        let own = OWN.iter().any(|(own, ..)| *own == name);
+        own || OPENID.contains(&name) || name.starts_with(ROLE_CHECKS)
+    }
+
+    /// What an app can be given: `api`, and what is for the services behind Keystead. The others are for people.
+    pub fn for_apps(&self) -> impl Iterator<Item = &Scope> {
+        let known = self.iter().map(|known| &known.scope);
+        known.filter(|scope| scope.as_str() == Scope::API || !Self::is_reserved(scope))
     }
 
     /// Every scope, in alphabetical order.
@@ -112,5 +131,18 @@ mod tests {
         let member = catalogue.for_role(Role::Member);
         assert!(!member.contains("reports:run") && !member.contains("read"));
         assert!(!member.contains("projects:write"));
+        let for_apps: Vec<_> = catalogue.for_apps().map(Scope::as_str).collect();
+        assert_eq!(for_apps, ["admin", "api", "delete", "read", "reports:run", "write"]);
+    }
+
+    #[test]
+    fn names_with_a_meaning_are_reserved() {
+        let is_reserved = |name: &str| ScopeCatalogue::is_reserved(&name.parse().unwrap());
+        for name in ["api", "user:read", "openid", "offline_access", "organization:billing"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["read", "reports:run", "organizations", "user:admin"] {
+            assert!(!is_reserved(name), "{name}");
+        }
     }
 }

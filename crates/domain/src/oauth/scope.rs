@@ -31,10 +31,6 @@ impl Scope {
     /// Changing the plan.
     pub const SUBSCRIPTION_WRITE: &'static str = "subscription:write";
 
-    /// The scopes that an app can be given. All but `api` open nothing in Keystead: they are
-    /// for the APIs behind it.
-    pub const GRANTABLE: [&'static str; 5] = [Self::API, "read", "write", "delete", "admin"];
-
     /// The scope as text.
     pub fn as_str(&self) -> &str {
         &self.0

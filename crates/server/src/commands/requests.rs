@@ -6,9 +6,9 @@ use keystead_service::Caller;
 use keystead_service::access_requests::{self, Reviewed, Terms};
 use serde::Serialize;
 
-use super::Context;
 use super::apps::AppView;
 use super::tenants::TenantView;
+use super::{Context, plans};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{self, Show};
@@ -89,6 +89,7 @@ pub(crate) fn run(context: &Context, command: cli::Request) -> Result<(), Failur
         }
         cli::Request::Show { id } => access_requests::show(engine, &host, id)?,
         cli::Request::Approve { id, network_identity, scopes, plan, slug } => {
+            plans::check(engine, plan.as_ref())?;
             let terms = Terms { slug, plan, entity_hotkey: network_identity, scopes };
             access_requests::approve(engine, &host, id, terms)?
         }

@@ -5,7 +5,7 @@ use keystead_service::Caller;
 use keystead_service::tenants::{self, NewTenant};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, plans};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{self, Show};
@@ -54,6 +54,7 @@ pub(crate) fn run(context: &Context, command: cli::Tenant) -> Result<(), Failure
     let (engine, host) = (&context.engine, Caller::host());
     let tenant = match command {
         cli::Tenant::Create { name, slug, plan, network_identity } => {
+            plans::check(engine, plan.as_ref())?;
             let new = NewTenant { name, slug, plan, entity_hotkey: network_identity };
             tenants::create(engine, &host, new)?
         }
@@ -65,7 +66,10 @@ pub(crate) fn run(context: &Context, command: cli::Tenant) -> Result<(), Failure
             );
         }
         cli::Tenant::Show { slug } => tenants::show(engine, &host, &slug)?,
-        cli::Tenant::SetPlan { slug, plan } => tenants::set_plan(engine, &host, &slug, plan)?,
+        cli::Tenant::SetPlan { slug, plan } => {
+            plans::check(engine, Some(&plan))?;
+            tenants::set_plan(engine, &host, &slug, plan)?
+        }
         cli::Tenant::Suspend { slug } => tenants::suspend(engine, &host, &slug)?,
         cli::Tenant::Resume { slug } => tenants::resume(engine, &host, &slug)?,
     };

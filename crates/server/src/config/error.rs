@@ -33,19 +33,39 @@ pub enum ConfigError {
         /// Where it was written.
         at: Source,
         /// The known key that looks most like it.
-        nearest: &'static str,
+        nearest: String,
     },
     /// A setting has a value that it cannot have.
     #[error("`{key}` ({}) must be {accepts}{}", at.precise(), but_is(found.as_deref()))]
     Impossible {
         /// The key of the setting.
-        key: &'static str,
+        key: String,
         /// Who said so.
         at: Source,
         /// What it can be.
         accepts: String,
         /// What it is; `None` for a value that may hold a credential.
         found: Option<String>,
+    },
+    /// Something that the operator added lacks a part.
+    #[error("`{key}` is missing: `{thing}` ({}) is not whole without it", at.precise())]
+    Incomplete {
+        /// The key that is missing.
+        key: String,
+        /// What lacks it.
+        thing: String,
+        /// Where that stands.
+        at: Source,
+    },
+    /// Something that the operator added cannot be called that.
+    #[error("`{}` ({}) must be named by {accepts}", thing.escape_debug(), at.precise())]
+    Misnamed {
+        /// What it is called.
+        thing: String,
+        /// Where.
+        at: Source,
+        /// What it can be called.
+        accepts: String,
     },
 }
 

@@ -1,5 +1,6 @@
 //! A configuration that has been read, and what `config show` says about it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -18,14 +19,14 @@ pub struct Loaded {
     /// What the operator should hear about.
     pub warnings: Vec<Warning>,
     /// By key, whose value won.
-    pub(super) sources: BTreeMap<&'static str, Source>,
+    pub(super) sources: BTreeMap<Cow<'static, str>, Source>,
 }
 
 /// One setting as people may see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shown {
     /// The key of the setting.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// The value in force with credentials masked; `None` when it is unset.
     pub value: Option<String>,
     /// `default`, `file PATH`, `environment KEYSTEAD_X` or `flag --x`.
@@ -40,7 +41,10 @@ impl Loaded {
 
     /// All settings in the order of [`reference`](super::reference).
     pub fn show(&self) -> Vec<Shown> {
-        let show = |(key, value)| Shown { key, value, source: self.source_of(key).to_string() };
+        let show = |(key, value): (Cow<'static, str>, _)| {
+            let source = self.source_of(&key).to_string();
+            Shown { key, value, source }
+        };
         self.config.show().map(show).collect()
     }
 

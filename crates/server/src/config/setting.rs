@@ -20,8 +20,13 @@ pub struct Setting {
 impl Setting {
     /// The environment variable that sets it: `KEYSTEAD_TOKENS__PREFIXES__CLIENT_ID`.
     pub fn variable(&self) -> String {
-        format!("KEYSTEAD_{}", self.key.replace('.', "__").to_ascii_uppercase())
+        variable_of(self.key)
     }
+}
+
+/// The environment variable of a key.
+pub(super) fn variable_of(key: &str) -> String {
+    format!("KEYSTEAD_{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 /// Makes a struct of settings, and one for each section in it.
@@ -34,7 +39,8 @@ impl Setting {
 ///   key: it is `Config::listen.key`,
 /// - `settings`, `read` and `show`, which go through the fields in the order of the table.
 ///
-/// After `where` stands what compares the fields of a section with each other.
+/// After `where` stands what compares the fields of a section with each other, and after `named` what the operator
+/// names, which is in no table.
 macro_rules! settings {
     (
         $(#[$about:meta])*
@@ -46,6 +52,9 @@ macro_rules! settings {
             $(
                 section $child:ident: $Child:ident $(where $child_check:path)? { $($body:tt)* }
             )*
+            $(
+                named $named:ident: $Named:ident;
+            )?
         }
     ) => {
         $(#[$about])*
@@ -59,6 +68,10 @@ macro_rules! settings {
                 #[doc = concat!("The settings under `", $prefix, stringify!($child), "`.")]
                 pub $child: $Child,
             )*
+            $(
+                /// What has names of the operator's own.
+                pub $named: $Named,
+            )?
         }
 
         #[allow(non_upper_case_globals, reason = "a constant is named as the field it describes")]
@@ -84,14 +97,15 @@ macro_rules! settings {
             fn read(reader: &mut Reader) -> Option<Self> {
                 $(let $name: Option<$type> = reader.read(&Self::$name, $rule);)*
                 $(let $child = $Child::read(reader);)*
-                let section = Self { $($name: $name?,)* $($child: $child?,)* };
+                $(let $named = $Named::read(reader);)?
+                let section = Self { $($name: $name?,)* $($child: $child?,)* $($named: $named?,)? };
                 $($check(&section, reader);)?
                 Some(section)
             }
 
-            fn show(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
-                let own = [$((Self::$name.key, self.$name.show())),*];
-                own.into_iter()$(.chain(self.$child.show()))*
+            fn show(&self) -> impl Iterator<Item = (Cow<'static, str>, Option<String>)> {
+                let own = vec![$((Cow::Borrowed(Self::$name.key), self.$name.show())),*];
+                own.into_iter()$(.chain(self.$child.show()))*$(.chain(self.$named.show()))?
             }
         }
 

@@ -1,6 +1,7 @@
 //! Where values come from, and which of them wins.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigErrors, Warning};
 use super::loaded::Loaded;
-use super::setting::Setting;
+use super::named::Family;
+use super::setting::{Setting, variable_of};
 use super::url::mask_password;
 use super::values::{Rule, Value};
 use super::{Config, reference};
@@ -95,6 +97,10 @@ impl Given {
 pub(super) struct Reader {
     /// For every known key the values in rising order of precedence.
     given: BTreeMap<&'static str, Vec<Given>>,
+    /// The same for what has names of the operator's own, by the whole key.
+    named: BTreeMap<String, Vec<Given>>,
+    /// Such things of which nothing is said.
+    bare: BTreeMap<String, Source>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
 }
@@ -105,7 +111,13 @@ impl Reader {
         let default = |text| Given::untyped(Source::Default, text);
         let given =
             reference().map(|setting| (setting.key, setting.default.map(default).into_iter().collect()));
-        Self { given: given.collect(), errors: Vec::new(), warnings: Vec::new() }
+        Self {
+            given: given.collect(),
+            named: BTreeMap::new(),
+            bare: BTreeMap::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Adds what the file says.
@@ -141,6 +153,9 @@ impl Reader {
             match value.get_ref() {
                 // A table in the place of a setting is a value of the wrong type.
                 DeValue::Table(inner) if !self.given.contains_key(key.as_str()) => {
+                    if inner.is_empty() {
+                        self.bare.insert(key.clone(), at(name.span().start));
+                    }
                     self.add_table(&format!("{key}."), inner, at);
                 }
                 value => {
@@ -160,8 +175,13 @@ impl Reader {
             {
                 continue;
             }
+            let given = |variable| Given::untyped(Source::Environment(variable), text);
+            if let Some(key) = self.named_by(&variable) {
+                self.add(&key, given(variable));
+                continue;
+            }
             match reference().find(|setting| setting.variable() == variable) {
-                Some(setting) => self.add(setting.key, Given::untyped(Source::Environment(variable), text)),
+                Some(setting) => self.add(setting.key, given(variable)),
                 None => self.warnings.push(Warning { nearest: nearest_variable(&variable), variable }),
             }
         }
@@ -176,9 +196,16 @@ impl Reader {
     }
 
     fn add(&mut self, key: &str, given: Given) {
-        match self.given.get_mut(key) {
-            Some(values) => values.push(given),
-            None => self.errors.push(ConfigError::Unknown {
+        if let Some(values) = self.given.get_mut(key) {
+            return values.push(given);
+        }
+        match Family::of(key) {
+            Some((family, name, field))
+                if family.fields().contains(&field) && !is_always_there(family, name) =>
+            {
+                self.named.entry(key.to_owned()).or_default().push(given);
+            }
+            _ => self.errors.push(ConfigError::Unknown {
                 key: key.to_owned(),
                 at: given.source,
                 nearest: nearest_key(key),
@@ -186,30 +213,66 @@ impl Reader {
         }
     }
 
+    /// The names that the file gave to things of a family.
+    pub(super) fn names(&self, family: Family) -> BTreeSet<String> {
+        let of = |key: &String| {
+            let (of, name, _) = Family::of(key)?;
+            (of == family).then(|| name.to_owned())
+        };
+        let bare = self.bare.keys().filter_map(|key| key.strip_prefix(family.prefix()));
+        let bare = bare.filter(|name| !is_always_there(family, name)).map(str::to_owned);
+        self.named.keys().filter_map(of).chain(bare).collect()
+    }
+
+    /// The key that a variable stands for, where it is of something that the file names.
+    fn named_by(&self, variable: &str) -> Option<String> {
+        let keys = Family::ALL.into_iter().flat_map(|family| {
+            let names = self.names(family).into_iter();
+            names.flat_map(move |name| family.fields().iter().map(move |field| family.key(&name, field)))
+        });
+        keys.into_iter().find(|key| variable_of(key) == variable)
+    }
+
+    /// What is said of something with a name of the operator's own, like [`read`](Self::read). Without a default
+    /// it has to be said.
+    pub(super) fn read_named<T: Value>(
+        &mut self,
+        key: &str,
+        rule: &Rule<T>,
+        default: Option<T>,
+    ) -> Option<T> {
+        if let Some(given) = self.named.get(key) {
+            return decide(key, T::SECRET, given, rule, &mut self.errors);
+        }
+        if default.is_none() {
+            let thing = key.rsplit_once('.').map_or(key, |(thing, _)| thing).to_owned();
+            let at = self.place_of(&thing);
+            self.errors.push(ConfigError::Incomplete { key: key.to_owned(), thing, at });
+        }
+        default
+    }
+
+    /// Refuses the name of something that the operator added.
+    pub(super) fn refuse_name(&mut self, family: Family, name: &str, accepts: &dyn fmt::Display) {
+        let thing = format!("{}{name}", family.prefix());
+        let (at, accepts) = (self.place_of(&thing), accepts.to_string());
+        let accepts = accepts.strip_prefix("must be ").unwrap_or(&accepts).to_owned();
+        self.errors.push(ConfigError::Misnamed { thing, at, accepts });
+    }
+
+    /// Where something stands that the operator added: the first that is said of it.
+    fn place_of(&self, thing: &str) -> Source {
+        let said =
+            self.named.iter().filter(|(key, _)| key.rsplit_once('.').is_some_and(|(of, _)| of == thing));
+        let said = said.flat_map(|(_, given)| given).map(|given| &given.source).next();
+        said.or_else(|| self.bare.get(thing)).cloned().unwrap_or(Source::Default)
+    }
+
     /// The value in force, if there is one and the rule accepts it. The values that lost are held
     /// against the rule as well.
     pub(super) fn read<T: Value>(&mut self, setting: &Setting, rule: Rule<T>) -> Option<T> {
-        let mut in_force = T::unset();
-        for given in self.given.get(setting.key)? {
-            // A whole number is written without a point also where others are allowed.
-            let fits = |found| found == T::TOML_TYPE || (found == "integer" && T::TOML_TYPE == "float");
-            let mistyped = given.toml_type.filter(|&found| !fits(found));
-            in_force = if mistyped.is_none() { (rule.parse)(&given.text) } else { None };
-            if in_force.is_none() {
-                let found = match mistyped {
-                    Some(found) => Some(format!("a TOML {found}")),
-                    None if setting.secret => None,
-                    None => Some(format!("`{}`", mask_password(&given.text).escape_debug())),
-                };
-                self.errors.push(ConfigError::Impossible {
-                    key: setting.key,
-                    at: given.source.clone(),
-                    accepts: rule.accepts.to_owned(),
-                    found,
-                });
-            }
-        }
-        in_force
+        let given = self.given.get(setting.key)?;
+        decide(setting.key, setting.secret, given, &rule, &mut self.errors)
     }
 
     fn source(&self, setting: &Setting) -> &Source {
@@ -230,7 +293,7 @@ impl Reader {
         if value < least {
             let because = format!("because of `{}` ({})", because_of.key, self.source(because_of).precise());
             self.errors.push(ConfigError::Impossible {
-                key: setting.key,
+                key: setting.key.into(),
                 at: self.source(setting).clone(),
                 accepts: format!("at least {least} {because}"),
                 found: Some(format!("`{value}`")),
@@ -241,25 +304,73 @@ impl Reader {
     /// Refuses a setting that has no effect without another.
     pub(super) fn require_with(&mut self, setting: &Setting, value: Option<String>, needed: &Setting) {
         self.errors.push(ConfigError::Impossible {
-            key: setting.key,
+            key: setting.key.into(),
             at: self.source(setting).clone(),
             accepts: format!("unset without `{}`", needed.key),
             found: value.map(|value| format!("`{value}`")),
         });
     }
 
+    /// Refuses a value that is possible by itself, but names nothing that there is.
+    pub(super) fn require_one_of(&mut self, setting: &Setting, value: &str, known: &[&str]) {
+        self.errors.push(ConfigError::Impossible {
+            key: setting.key.into(),
+            at: self.source(setting).clone(),
+            accepts: format!("one of {}", known.join(", ")),
+            found: Some(format!("`{value}`")),
+        });
+    }
+
     /// The configuration, unless anything was wrong on the way to it.
     pub(super) fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
         let winner = |(key, mut given): (_, Vec<Given>)| Some((key, given.pop()?.source));
+        let given = self.given.into_iter().map(|(key, given)| (Cow::Borrowed(key), given));
+        let named = self.named.into_iter().map(|(key, given)| (Cow::Owned(key), given));
         match config {
             Some(config) if self.errors.is_empty() => Ok(Loaded {
                 config,
                 warnings: self.warnings,
-                sources: self.given.into_iter().filter_map(winner).collect(),
+                sources: given.chain(named).filter_map(winner).collect(),
             }),
             _ => Err(ConfigErrors::new(self.errors)),
         }
     }
+}
+
+/// The value in force of those given, if the rule accepts it. Those that lost are held against the rule as well.
+fn decide<T: Value>(
+    key: &str,
+    secret: bool,
+    given: &[Given],
+    rule: &Rule<T>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<T> {
+    let mut in_force = T::unset();
+    for given in given {
+        // A whole number is written without a point also where others are allowed.
+        let fits = |found| found == T::TOML_TYPE || (found == "integer" && T::TOML_TYPE == "float");
+        let mistyped = given.toml_type.filter(|&found| !fits(found));
+        in_force = if mistyped.is_none() { (rule.parse)(&given.text) } else { None };
+        if in_force.is_none() {
+            let found = match mistyped {
+                Some(found) => Some(format!("a TOML {found}")),
+                None if secret => None,
+                None => Some(format!("`{}`", mask_password(&given.text).escape_debug())),
+            };
+            errors.push(ConfigError::Impossible {
+                key: key.to_owned(),
+                at: given.source.clone(),
+                accepts: rule.accepts.to_owned(),
+                found,
+            });
+        }
+    }
+    in_force
+}
+
+/// Whether the table of settings has something of this name, which is not the operator's then.
+fn is_always_there(family: Family, name: &str) -> bool {
+    family.fields().iter().any(|field| reference().any(|setting| setting.key == family.key(name, field)))
 }
 
 /// The value as it would stand in a variable. Values of types that no setting has are refused for
@@ -289,9 +400,13 @@ fn text_of(value: &DeValue<'_>) -> String {
     }
 }
 
-fn nearest_key(key: &str) -> &'static str {
-    let keys = reference().map(|setting| setting.key);
-    keys.min_by_key(|known| distance(key, known)).unwrap_or_default()
+fn nearest_key(key: &str) -> String {
+    let known = reference().map(|setting| setting.key.to_owned());
+    // What could be said of something of that name.
+    let named = Family::of(key)
+        .into_iter()
+        .flat_map(|(family, name, _)| family.fields().iter().map(move |field| family.key(name, field)));
+    known.chain(named).min_by_key(|known| distance(key, known)).unwrap_or_default()
 }
 
 fn nearest_variable(variable: &str) -> String {

@@ -13,6 +13,8 @@ use keystead_domain::api_key::Brand;
 use keystead_domain::mail::Sender;
 use keystead_domain::network::Cidr;
 use keystead_domain::rate_limit::Quota;
+use keystead_domain::role::Role;
+use keystead_domain::tenant::PlanName;
 use keystead_service::smtp::Relay;
 
 use super::url::{is_public_url, mask_password};
@@ -131,6 +133,18 @@ impl Value for Ratio {
 }
 
 impl Value for Quota {
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for PlanName {
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for Role {
     fn show(&self) -> Option<String> {
         Some(self.to_string())
     }
@@ -323,6 +337,17 @@ pub(super) const ORIGINS: Rule<Vec<Origin>> = Rule {
 
 pub(super) const LINE: Rule<String> =
     Rule { accepts: "text without control characters", parse: |text| line(text).map(str::to_owned) };
+
+pub(super) const SENTENCE: Rule<String> = Rule {
+    accepts: "a sentence of at most 200 characters",
+    parse: |text| line(text).filter(|text| text.chars().count() <= 200).map(str::to_owned),
+};
+
+pub(super) const PLAN: Rule<PlanName> =
+    Rule { accepts: "the name of a plan", parse: |text| text.parse().ok() };
+
+pub(super) const ROLE: Rule<Role> =
+    Rule { accepts: "one of member, manager, admin, owner", parse: |text| text.parse().ok() };
 
 pub(super) const SWITCH: Rule<bool> = Rule { accepts: "true or false", parse: |text| text.parse().ok() };
 

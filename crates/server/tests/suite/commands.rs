@@ -29,6 +29,58 @@ both_backends! {
         }
     }
 
+    fn projects(database: TestDatabase) {
+        let host = Host::new(&database);
+        let acme = host.run(&["tenant", "create", "--name", "Acme", "--json"]).json();
+        host.run(&["tenant", "create", "--name", "Other", "--json"]).json();
+        let create = ["project", "create", "--tenant", "acme", "--name", "Moon Base", "--website", "https://moon.example", "--json"];
+        let moon = host.run(&create).json();
+        let id = moon["id"].as_str().unwrap();
+        assert!(id.starts_with("prj_"));
+        assert_eq!((&moon["tenant_id"], &moon["slug"], &moon["status"]), (&acme["id"], &json!("moon-base"), &json!("active")));
+        assert_eq!(moon["website"], "https://moon.example");
+        assert!(moon["created_at"].as_str().unwrap().ends_with('Z') && moon["updated_at"] == moon["created_at"]);
+        for name in [id, "moon-base"] {
+            assert_eq!(host.run(&["project", "show", "--tenant", "acme", name, "--json"]).json(), moon);
+            assert_eq!(host.run(&["project", "show", "--tenant", "other", name]).code, 1, "another tenant's");
+            assert_eq!(host.run(&["project", "delete", "--tenant", "other", name]).code, 1, "another tenant's");
+        }
+        let again = host.run(&create).json();
+        assert!(again["slug"].as_str().unwrap().starts_with("moon-base-"), "a derived slug gets a suffix: {again}");
+        assert_eq!(host.run(&["project", "list", "--tenant", "acme", "--json"]).json(), json!([moon, again]));
+        assert_eq!(host.run(&["project", "list", "--tenant", "other", "--json"]).json(), json!([]));
+        let text = host.run(&["project", "list", "--tenant", "acme"]).stdout;
+        assert!(text.contains("moon-base") && text.contains("website"), "{text}");
+
+        let update = |more: &[&str]| host.run(&[&["project", "update", "--tenant", "acme", "moon-base", "--json"], more].concat());
+        let mars = update(&["--name", "Mars", "--no-website", "--status", "archived"]).json();
+        assert_eq!((&mars["id"], &mars["name"], &mars["slug"], &mars["website"], &mars["status"]), (&moon["id"], &json!("Mars"), &json!("moon-base"), &Value::Null, &json!("archived")));
+        let taken = update(&["--slug", again["slug"].as_str().unwrap()]);
+        assert_eq!((taken.code, taken.stdout.as_str()), (1, ""));
+        assert!(taken.stderr.contains("slug exists"), "{}", taken.stderr);
+        assert_eq!(update(&["--slug", "mars"]).json()["slug"], "mars");
+        assert_eq!(host.run(&["project", "delete", "--tenant", "acme", "mars", "--json"]).json()["id"], moon["id"]);
+        assert_eq!(host.run(&["project", "delete", "--tenant", "acme", id]).code, 1);
+        assert_eq!(host.run(&["project", "list", "--tenant", "acme", "--json"]).json(), json!([again]));
+        assert_eq!(host.run(&["project", "list", "--tenant", "nobody"]).code, 1);
+        for usage in [
+            &["project"][..],
+            &["project", "create", "--tenant", "acme"],
+            &["project", "create", "--name", "X"],
+            &["project", "create", "--tenant", "acme", "--name", "X", "--website", "moon"],
+            &["project", "create", "--tenant", "acme", "--name", "X", "--status", "gone"],
+            &["project", "update", "--tenant", "acme", "mars"],
+            &["project", "update", "--tenant", "acme", "mars", "--website", "https://a.example", "--no-website"],
+            &["project", "show", "--tenant", "acme", "No Slug"],
+        ] {
+            assert_eq!(host.run(usage).code, 2, "{usage:?}");
+        }
+        let events = host.run(&["audit", "export", "--tenant", "acme"]).stdout;
+        for action in ["project.created", "project.changed", "project.deleted"] {
+            assert!(events.contains(&format!("\"action\":\"{action}\"")), "{action} in {events}");
+        }
+    }
+
     fn apps(database: TestDatabase) {
         let host = Host::new(&database);
         let app = tenant_with_app(&host, "acme");
