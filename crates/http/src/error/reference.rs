@@ -50,13 +50,33 @@ fn account_errors() -> Vec<Row> {
         (error.status_code().as_u16(), error.code().to_owned(), sentence, code.when().to_owned())
     });
     let faults = faults().into_iter().map(|fault| {
-        let (sentence, when) = (sentence(&fault), when(&fault).to_owned());
+        let (own, when) = (sentence_of_its_own(&fault), when(&fault).to_owned());
         let error = Envelope::from(fault);
+        let sentence = own.unwrap_or_else(|| error.to_string());
         (error.status_code().as_u16(), error.code().to_owned(), sentence, when)
     });
+    let wrong = |code| Error::invalid_field("password", code, "");
     let own = [
         (Envelope::NoToken, "`Authorization` is empty or has another scheme than Bearer."),
         (Envelope::ForeignOrigin, "`Origin` or `Sec-Fetch-Site` tells of a page that is not trusted."),
+        (
+            Envelope::ForeignTarget { code: "INVALID_CALLBACK_URL" },
+            "`callbackURL` leads neither to a path here nor to a trusted origin.",
+        ),
+        (
+            Envelope::ForeignTarget { code: "INVALID_REDIRECT_URL" },
+            "`redirectTo` leads neither to a path here nor to a trusted origin.",
+        ),
+        (Envelope::of_password(Error::of(Code::InvalidCredentials)), "The current password is wrong."),
+        (
+            Envelope::of_factor(Error::of(Code::InvalidCode)),
+            "The code that takes the place of a password is wrong, expired or spent.",
+        ),
+        (
+            wrong("too_short").into(),
+            "The password is shorter than the policy allows, and nothing else is wrong.",
+        ),
+        (wrong("too_long").into(), "The password is longer than 1024 bytes, and nothing else is wrong."),
     ];
     let own = own.into_iter().map(|(error, when)| {
         (error.status_code().as_u16(), error.code().to_owned(), error.to_string(), when.to_owned())
@@ -72,8 +92,9 @@ fn bearer_errors() -> Vec<Row> {
         (error.status_code().as_u16(), error.code().to_owned(), sentence, code.when().to_owned())
     });
     let faults = faults().into_iter().map(|fault| {
-        let (sentence, when) = (sentence(&fault), when(&fault).to_owned());
+        let (own, when) = (sentence_of_its_own(&fault), when(&fault).to_owned());
         let error = BearerError::from(fault);
+        let sentence = own.unwrap_or_else(|| error.to_string());
         (error.status_code().as_u16(), error.code().to_owned(), sentence, when)
     });
     service.chain(faults).collect()
@@ -122,10 +143,12 @@ fn is_said_by_a_code(fault: &Fault) -> bool {
 }
 
 fn sentence(fault: &Fault) -> String {
-    match fault {
-        Fault::Malformed(_) => "says what is wrong".to_owned(),
-        _ => fault.message().into_owned(),
-    }
+    sentence_of_its_own(fault).unwrap_or_else(|| fault.message().into_owned())
+}
+
+/// What stands for a sentence that is another each time.
+fn sentence_of_its_own(fault: &Fault) -> Option<String> {
+    matches!(fault, Fault::Malformed(_)).then(|| "says what is wrong".to_owned())
 }
 
 fn when(fault: &Fault) -> &'static str {

@@ -13,6 +13,7 @@ mod configuration;
 mod deploying;
 mod doctor;
 mod durability;
+mod examples;
 mod forward_auth;
 mod guard;
 mod imports;
