@@ -11,6 +11,7 @@ pub mod api_key;
 pub mod app;
 pub mod audit;
 pub mod claim;
+pub mod device;
 pub mod email;
 pub mod env;
 pub mod handle;

@@ -29,7 +29,7 @@ pub(crate) fn arrival(request: &HttpRequest, engine: &Engine) -> Arrival {
         ip: request.peer_addr().map(|peer| proxies.of(peer.ip(), lines.into_iter())),
         user_agent: user_agent.and_then(|value| UserAgent::new(&String::from_utf8_lossy(value.as_bytes()))),
     };
-    Arrival { origin, end_user_ip: None, meter: meter(request) }
+    Arrival { origin, end_user_ip: None, device: None, meter: meter(request) }
 }
 
 /// What the request was counted by so far; the surface's wrapper put it there.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use keystead_domain::TokenDigest;
 use keystead_domain::audit::Origin;
 use keystead_domain::rate_limit::Standing;
 
@@ -14,6 +15,8 @@ pub struct Arrival {
     pub origin: Origin,
     /// Where the end user is, if the app says so. Only a first-party app is believed.
     pub end_user_ip: Option<IpAddr>,
+    /// The cookie of a browser that has signed somebody in before. An app has none.
+    pub device: Option<TokenDigest>,
     /// What it was counted by.
     pub meter: Meter,
 }

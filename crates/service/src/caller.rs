@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keystead_domain::Owner;
 use keystead_domain::audit::{Actor, Origin};
 use keystead_domain::id::TenantId;
 use keystead_domain::policy::{
     Action, AppPrincipal, Denied, PersonPrincipal, PlatformAction, PlatformScope, Principal, TenantScope,
 };
+use keystead_domain::{Owner, TokenDigest};
 
 use crate::{Arrival, Meter};
 
@@ -18,22 +18,23 @@ pub struct Caller {
     principal: Principal,
     origin: Origin,
     end_user_ip: Option<IpAddr>,
+    device: Option<TokenDigest>,
     meter: Meter,
 }
 
 impl Caller {
     /// A caller that was authenticated as `principal`.
     pub fn new(principal: Principal, origin: Origin) -> Self {
-        Self { principal, origin, end_user_ip: None, meter: Meter::default() }
+        Self { principal, origin, end_user_ip: None, device: None, meter: Meter::default() }
     }
 
     /// An app that was authenticated by what arrived. A first-party app is believed where its end
     /// user is: that is then where the request came from.
     pub(crate) fn arrived(app: Arc<AppPrincipal>, arrival: Arrival) -> Self {
-        let Arrival { mut origin, end_user_ip, meter } = arrival;
+        let Arrival { mut origin, end_user_ip, device: _, meter } = arrival;
         let end_user_ip = end_user_ip.filter(|_| app.first_party).map(|ip| ip.to_canonical());
         origin.ip = end_user_ip.or(origin.ip);
-        Self { principal: Principal::App(app), origin, end_user_ip, meter }
+        Self { principal: Principal::App(app), origin, end_user_ip, device: None, meter }
     }
 
     /// Whoever runs commands on the server's host, or the program that embeds the service.
@@ -53,8 +54,8 @@ impl Caller {
 
     /// Somebody whom no app speaks for: what counts is where the request itself came from.
     fn by_itself(principal: Principal, arrival: Arrival) -> Self {
-        let Arrival { origin, meter, .. } = arrival;
-        Self { principal, end_user_ip: origin.ip, origin, meter }
+        let Arrival { origin, end_user_ip: _, device, meter } = arrival;
+        Self { principal, end_user_ip: origin.ip, origin, device, meter }
     }
 
     /// The server's own background work.
@@ -135,6 +136,11 @@ impl Caller {
     /// Where the end user is, if an app that is believed says so.
     pub(crate) const fn end_user_ip(&self) -> Option<IpAddr> {
         self.end_user_ip
+    }
+
+    /// The cookie of a browser that has signed somebody in before.
+    pub(crate) const fn device(&self) -> Option<&TokenDigest> {
+        self.device.as_ref()
     }
 
     pub(crate) const fn meter(&self) -> &Meter {

@@ -8,6 +8,7 @@ mod arrival;
 mod audit;
 mod budgets;
 mod caller;
+mod devices;
 mod engine;
 mod error;
 mod founding;

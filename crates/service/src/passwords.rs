@@ -18,8 +18,8 @@ use keystead_domain::user::{User, UserStatus};
 use keystead_domain::{Email, Secret, TokenDigest};
 use keystead_storage::jobs::{DueJob, JobKind};
 use keystead_storage::{
-    address_changes, audit, counters, jobs, outbox, registrations, reset_codes, reset_links, second_factors,
-    sessions, sign_in_challenges, users,
+    address_changes, audit, counters, devices, jobs, outbox, registrations, reset_codes, reset_links,
+    second_factors, sessions, sign_in_challenges, users,
 };
 
 use crate::audit::Refine as _;
@@ -237,6 +237,7 @@ fn change_with(
             sessions::replace_token(&mut tenant, user, kept, token)?;
         }
         sign_in_challenges::remove_all(&mut tenant, user)?;
+        devices::remove_all(&mut tenant, user)?;
         reset_links::remove(&mut tenant, user)?;
         reset_codes::consume(&mut tenant, user)?;
         address_changes::remove(&mut tenant, user)?;

@@ -10,8 +10,8 @@ use keystead_domain::{Owner, Timestamp};
 use keystead_storage::apps::{self, ListedSecret};
 use keystead_storage::jobs::{self, JobKind};
 use keystead_storage::{
-    PlatformTx, StoreError, address_changes, address_proofs, audit, claim_links, former_addresses, invites,
-    outbox, registrations, reset_codes, reset_links, second_factors, sessions, sign_in_challenges,
+    PlatformTx, StoreError, address_changes, address_proofs, audit, claim_links, devices, former_addresses,
+    invites, outbox, registrations, reset_codes, reset_links, second_factors, sessions, sign_in_challenges,
     signing_keys,
 };
 
@@ -74,6 +74,7 @@ fn end_all(tx: &mut PlatformTx<'_>, now: Timestamp) -> std::result::Result<Ended
         JobKind::MailResetLink,
     ];
     sign_in_challenges::remove_everyones(tx)?;
+    devices::remove_everyones(tx)?;
     Ok(Ended {
         sessions: sessions::remove_everyones(tx)?,
         codes: registrations::forget_codes(tx)?

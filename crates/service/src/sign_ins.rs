@@ -15,6 +15,7 @@ use keystead_domain::{Email, Owner, Secret, TokenDigest};
 use keystead_storage::{audit, registrations, sessions, sign_in_challenges, users};
 
 use crate::audit::Refine as _;
+use crate::devices::Browser;
 use crate::second_factor::FactorVerdict;
 use crate::sessions::{Minted, NewSession};
 use crate::{Caller, Code, Engine, Error, Result};
@@ -40,9 +41,22 @@ pub enum SignIn {
 /// How a person's sign-in with the right password ends.
 pub enum PersonSignIn {
     /// With a session.
-    Done(User, NewSession),
+    Done(Box<SignedInPerson>),
     /// With a token that says whose second factor is to come next.
     Challenged(Secret<String>),
+}
+
+/// A person who is signed in.
+pub struct SignedInPerson {
+    /// Who.
+    pub user: User,
+    /// Its session.
+    pub session: NewSession,
+    /// Whether the session's cookie goes when the browser is closed.
+    pub transient: bool,
+    /// The cookie of a browser that signed this person in for the first time: its later tries do not wait for
+    /// what fails elsewhere ([`keystead_domain::device`]).
+    pub device: Option<Secret<String>>,
 }
 
 /// What the token of a sign-in that waits begins with.
@@ -59,11 +73,15 @@ pub fn of_person(
 ) -> Result<PersonSignIn> {
     let (token, digest) = tokens::mint(CHALLENGE, &*engine.env);
     let typed = PasswordSignIn { email, password, second_factor: None };
-    let style = Style { limit: Limit::AccountSignIn, transient, challenge: Some(digest) };
-    match sign_in(engine, caller, typed, &style)? {
-        SignIn::Done(user, session) => Ok(PersonSignIn::Done(user, session)),
-        SignIn::SecondFactorRequired(_) => Ok(PersonSignIn::Challenged(token)),
-    }
+    let challenge = Some(digest);
+    let browser = Some(Browser::of(engine, caller));
+    let style = Style { limit: Limit::AccountSignIn, transient, challenge, browser };
+    Ok(match sign_in(engine, caller, typed, style)? {
+        Ended::Done { user, session, device } => {
+            PersonSignIn::Done(Box::new(SignedInPerson { user, session, transient, device }))
+        }
+        Ended::FactorMissing(_) => PersonSignIn::Challenged(token),
+    })
 }
 
 /// Signs an end user in.
@@ -73,7 +91,11 @@ pub fn of_person(
 /// the directory ([`AlikeKey`](keystead_crypto::passwords::AlikeKey)). That the address has to be verified first is told only to whoever knows the
 /// password, of the user or of its newest sign-up.
 pub fn with_password(engine: &Engine, caller: &Caller, typed: PasswordSignIn) -> Result<SignIn> {
-    sign_in(engine, caller, typed, &Style { limit: Limit::SignIn, transient: false, challenge: None })
+    let style = Style { limit: Limit::SignIn, transient: false, challenge: None, browser: None };
+    Ok(match sign_in(engine, caller, typed, style)? {
+        Ended::Done { user, session, .. } => SignIn::Done(user, session),
+        Ended::FactorMissing(user) => SignIn::SecondFactorRequired(user),
+    })
 }
 
 /// What is different between the surfaces.
@@ -84,9 +106,17 @@ struct Style {
     transient: bool,
     /// The token of the challenge, where one is to wait for the second factor.
     challenge: Option<TokenDigest>,
+    /// What the person signs in with, where that is remembered.
+    browser: Option<Browser>,
 }
 
-fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: &Style) -> Result<SignIn> {
+/// How a sign-in with the right password ends.
+enum Ended {
+    Done { user: User, session: NewSession, device: Option<Secret<String>> },
+    FactorMissing(User),
+}
+
+fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: Style) -> Result<Ended> {
     let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let now = engine.env.now();
@@ -164,8 +194,8 @@ fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: &Styl
     minted.session.transient = style.transient;
     let event = event.by(Actor::User(user.id)).on(minted.session.id);
     let (session, digest) = (minted.session, minted.digest);
-    let challenge =
-        style.challenge.map(|digest| SignInChallenge::begun(user.id, digest, style.transient, now));
+    let Style { transient, browser, challenge, .. } = style;
+    let challenge = challenge.map(|digest| SignInChallenge::begun(user.id, digest, transient, now));
     let signed_in = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         // The user may have been locked, or given another password, while this one was checked.
@@ -199,31 +229,27 @@ fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: &Styl
         if owner == Owner::Platform {
             users::note_sign_in(&mut tenant, user.id, now)?;
         }
+        let device = match browser {
+            Some(browser) if browser.signed_in(&mut tenant, user.id, transient, now)? => {
+                Some(browser.into_cookie())
+            }
+            _ => None,
+        };
         audit::insert(&mut tenant, &event)?;
-        Ok(Decided::Done(user))
+        Ok(Decided::Done(user, device))
     })?;
     match signed_in {
-        Decided::Done(user) => Ok(SignIn::Done(user, minted.shown)),
-        Decided::FactorMissing(user) => Ok(SignIn::SecondFactorRequired(user)),
+        Decided::Done(user, device) => Ok(Ended::Done { user, session: minted.shown, device }),
+        Decided::FactorMissing(user) => Ok(Ended::FactorMissing(user)),
         Decided::Refused => Err(Error::of(Code::InvalidCredentials)),
     }
 }
 
 /// What the transaction decided; a refusal is committed with what it has to remember.
 enum Decided {
-    Done(User),
+    Done(User, Option<Secret<String>>),
     FactorMissing(User),
     Refused,
-}
-
-/// A person who is signed in after its second factor.
-pub struct SecondStep {
-    /// Who.
-    pub user: User,
-    /// Its session.
-    pub session: NewSession,
-    /// Whether the session's cookie goes when the browser is closed.
-    pub transient: bool,
 }
 
 /// Completes a person's sign-in that waits, with a code of its second factor. A challenge is good for one
@@ -233,7 +259,7 @@ pub fn with_second_factor(
     caller: &Caller,
     challenge: &Secret<String>,
     typed: TypedFactor,
-) -> Result<SecondStep> {
+) -> Result<SignedInPerson> {
     let owner = caller.directory()?;
     let scope = caller.allow(Action::HandleEndUsers, owner)?;
     let (now, waiting) = (engine.env.now(), TokenDigest::of(challenge.expose()));
@@ -252,6 +278,7 @@ pub fn with_second_factor(
     let addresses = engine.settings.address_rule(owner);
     let event = engine.event(caller, owner, AuditAction::SignIn, now);
     let Minted { mut session, digest, shown } = engine.mint_session(caller, owner, now);
+    let browser = Browser::of(engine, caller);
     let stepped = engine.store.write(move |tx| {
         let mut people = tx.tenant(&scope);
         let attempt = match next.take(&mut people, now)? {
@@ -290,12 +317,16 @@ pub fn with_second_factor(
         let event = event.by(Actor::User(user.id)).on(session.id);
         sessions::insert(&mut people, &session.of(user.id), &digest)?;
         users::note_sign_in(&mut people, user.id, now)?;
+        let device = browser.signed_in(&mut people, user.id, challenge.transient, now)?;
         audit::insert(&mut people, &event)?;
-        Ok(Stepped::Done(user, challenge.transient))
+        let device = device.then(|| browser.into_cookie());
+        Ok(Stepped::Done { user, transient: challenge.transient, device })
     })?;
     engine.work.ring();
     match stepped {
-        Stepped::Done(user, transient) => Ok(SecondStep { user, session: shown, transient }),
+        Stepped::Done { user, transient, device } => {
+            Ok(SignedInPerson { user, session: shown, transient, device })
+        }
         Stepped::Wrong => Err(Error::of(Code::InvalidCode)),
         Stepped::Dead => Err(dead()),
         Stepped::TooEarly(wait) => Err(engine.too_early(caller.meter(), wait)),
@@ -304,7 +335,7 @@ pub fn with_second_factor(
 
 /// What became of a second step.
 enum Stepped {
-    Done(User, bool),
+    Done { user: User, transient: bool, device: Option<Secret<String>> },
     Wrong,
     Dead,
     TooEarly(Duration),

@@ -4,6 +4,8 @@
 //! refused alike, and the same job row is written for its owner; the worker looks whether there is
 //! one. A try that has to wait is refused before anything is checked, so that the right password
 //! is not told from a wrong one.
+//!
+//! A [browser that has signed the owner in before](keystead_domain::device) has tries of its own.
 
 use std::time::Duration;
 
@@ -12,9 +14,9 @@ use keystead_domain::limits::{MAILS_DAILY, MAILS_HOURLY};
 use keystead_domain::mail::Mail;
 use keystead_domain::policy::{Action, TenantScope};
 use keystead_domain::slowdown::{Failures, Slowdown};
-use keystead_domain::{Email, Timestamp};
+use keystead_domain::{Email, Timestamp, TokenDigest};
 use keystead_storage::jobs::{DueJob, JobKind};
-use keystead_storage::{StoreError, TenantTx, jobs, outbox, slowdowns, users};
+use keystead_storage::{StoreError, TenantTx, devices, jobs, outbox, slowdowns, users};
 
 use crate::budgets::within;
 use crate::{Caller, Engine, Result};
@@ -23,9 +25,18 @@ use crate::{Caller, Engine, Result};
 /// in the transaction that the outcome belongs to.
 pub(crate) struct Try {
     email: Email,
-    /// Nothing where failures slow nothing down.
-    counted: Option<(Slowdown, Failures)>,
+    counted: Counted,
     job: JobId,
+}
+
+/// What a try was counted for.
+enum Counted {
+    /// Nothing: failures slow nothing down.
+    Nothing,
+    /// The address.
+    Address(Slowdown, Failures),
+    /// A browser that has signed the address's user in before.
+    Device(TokenDigest),
 }
 
 /// A try that will be counted in a transaction of the use case's own.
@@ -33,6 +44,7 @@ pub(crate) struct Try {
 pub(crate) struct NextTry {
     email: Email,
     slowdown: Option<Slowdown>,
+    device: Option<TokenDigest>,
     job: JobId,
 }
 
@@ -43,26 +55,29 @@ impl NextTry {
         tx: &mut TenantTx<'_>,
         now: Timestamp,
     ) -> std::result::Result<std::result::Result<Try, Duration>, StoreError> {
-        let Self { email, slowdown, job } = self;
-        let counted = match slowdown {
-            Some(slowdown) => match slowdowns::take(tx, slowdown, &email, now)? {
-                Ok(failures) => Some((slowdown, failures)),
-                Err(wait) => return Ok(Err(wait)),
-            },
-            None => None,
-        };
-        Ok(Ok(Try { email, counted, job }))
+        let Self { email, slowdown, device, job } = self;
+        let Some(slowdown) = slowdown else { return Ok(Ok(Try { email, counted: Counted::Nothing, job })) };
+        if let Some(device) = device
+            && devices::take_try(tx, slowdown, &device, &email, now)?
+        {
+            return Ok(Ok(Try { email, counted: Counted::Device(device), job }));
+        }
+        Ok(slowdowns::take(tx, slowdown, &email, now)?.map(|failures| Try {
+            email,
+            counted: Counted::Address(slowdown, failures),
+            job,
+        }))
     }
 }
 
 impl Try {
-    /// It failed. Where failures begin to cost time, the owner of the address is told.
+    /// It failed. Where the address's failures begin to cost time, its owner is told.
     pub(crate) fn failed(
         &self,
         tx: &mut TenantTx<'_>,
         now: Timestamp,
     ) -> std::result::Result<(), StoreError> {
-        let Some((slowdown, failures)) = &self.counted else { return Ok(()) };
+        let Counted::Address(slowdown, failures) = &self.counted else { return Ok(()) };
         if slowdown.is_worth_telling(failures.count) && !failures.told && slowdowns::tell(tx, &self.email)? {
             jobs::insert(tx, self.job, JobKind::TellOfFailures, &self.email, now)?;
         }
@@ -75,22 +90,28 @@ impl Try {
         tx: &mut TenantTx<'_>,
         now: Timestamp,
     ) -> std::result::Result<(), StoreError> {
-        if let Some((_, failures)) = &self.counted {
+        if let Counted::Address(_, failures) = &self.counted {
             slowdowns::keep(tx, &self.email, failures)?;
         }
         self.failed(tx, now)
     }
 
-    /// It succeeded: what failed before is forgotten.
+    /// It succeeded: what failed before is forgotten, of the address or of the browser. Whoever guesses from
+    /// elsewhere goes on waiting while the owner's own browser signs in.
     pub(crate) fn succeeded(&self, tx: &mut TenantTx<'_>) -> std::result::Result<(), StoreError> {
-        if self.counted.is_some() { slowdowns::clear(tx, &self.email) } else { Ok(()) }
+        match &self.counted {
+            Counted::Nothing => Ok(()),
+            Counted::Address(..) => slowdowns::clear(tx, &self.email),
+            Counted::Device(device) => devices::give_back(tx, device),
+        }
     }
 
     /// It was not checked, or was right without proving enough to forget what failed before.
     pub(crate) fn give_back(&self, tx: &mut TenantTx<'_>) -> std::result::Result<(), StoreError> {
         match &self.counted {
-            Some((_, failures)) => slowdowns::give_back(tx, &self.email, failures),
-            None => Ok(()),
+            Counted::Nothing => Ok(()),
+            Counted::Address(_, failures) => slowdowns::give_back(tx, &self.email, failures),
+            Counted::Device(device) => devices::give_back(tx, device),
         }
     }
 }
@@ -106,14 +127,24 @@ impl Engine {
         now: Timestamp,
     ) -> Result<NextTry> {
         let slowdown = self.settings.rate_limits.as_ref().map(|limits| limits.slowdown);
-        if slowdown.is_some() {
-            let failures = self.store.read(|tx| slowdowns::find(&mut tx.tenant(&scope), email, now))?;
-            let wait = failures.wait(now);
+        let device = caller.device().copied();
+        if let Some(slowdown) = slowdown {
+            let wait = self.store.read(|tx| {
+                let mut tenant = tx.tenant(&scope);
+                let wait = slowdowns::find(&mut tenant, email, now)?.wait(now);
+                let goes_on = match &device {
+                    Some(device) if wait > Duration::ZERO => {
+                        devices::has_tries(&mut tenant, slowdown, device, email, now)?
+                    }
+                    _ => false,
+                };
+                Ok(if goes_on { Duration::ZERO } else { wait })
+            })?;
             if wait > Duration::ZERO {
                 return Err(self.too_early(caller.meter(), wait));
             }
         }
-        Ok(NextTry { email: email.clone(), slowdown, job: JobId::mint(now, &*self.env) })
+        Ok(NextTry { email: email.clone(), slowdown, device, job: JobId::mint(now, &*self.env) })
     }
 
     /// Counts a try in a transaction of its own, before a check that takes long.
@@ -126,7 +157,7 @@ impl Engine {
     ) -> Result<Try> {
         let next = self.next_try(caller, scope, email, now)?;
         if next.slowdown.is_none() {
-            return Ok(Try { email: next.email, counted: None, job: next.job });
+            return Ok(Try { email: next.email, counted: Counted::Nothing, job: next.job });
         }
         let taken = self.store.write(move |tx| next.take(&mut tx.tenant(&scope), now))?;
         taken.map_err(|wait| self.too_early(caller.meter(), wait))

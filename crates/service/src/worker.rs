@@ -9,7 +9,7 @@ use keystead_domain::Timestamp;
 use keystead_domain::invite::INVITE_KEPT;
 use keystead_domain::policy::PlatformAction;
 use keystead_storage::{
-    access_requests, address_changes, address_proofs, api_keys, apps, claim_links, counters,
+    access_requests, address_changes, address_proofs, api_keys, apps, claim_links, counters, devices,
     former_addresses, idempotency, invites, jobs, outbox, registrations, reset_codes, reset_links,
     revocations, sessions, sign_in_challenges, signing_keys, slowdowns as failures,
 };
@@ -155,6 +155,7 @@ fn sweep(engine: &Engine) -> Result<()> {
             let most = [
                 registrations::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 sessions::remove_ended(&mut tx, now, SWEEP_BATCH)?,
+                devices::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 reset_codes::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 reset_links::remove_expired(&mut tx, now, SWEEP_BATCH)?,
                 address_proofs::remove_expired(&mut tx, now, SWEEP_BATCH)?,

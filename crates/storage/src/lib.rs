@@ -38,6 +38,7 @@ pub mod audit;
 pub mod claim_links;
 pub mod counters;
 pub mod deployment;
+pub mod devices;
 pub mod former_addresses;
 pub mod idempotency;
 pub mod inspection;

@@ -112,6 +112,16 @@ table! {
 }
 
 table! {
+    devices (directory, digest) {
+        directory -> Text,
+        digest -> Binary,
+        user_id -> Text,
+        failures -> Integer,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
     address_proofs (directory, user_id) {
         directory -> Text,
         user_id -> Text,

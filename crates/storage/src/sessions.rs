@@ -12,7 +12,7 @@ use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{sessions, totp, users};
 use crate::users::UserRow;
-use crate::{PlatformTx, StoreError, TenantTx, sign_in_challenges};
+use crate::{PlatformTx, StoreError, TenantTx, devices, sign_in_challenges};
 
 #[derive(HasQuery)]
 #[diesel(table_name = sessions)]
@@ -143,10 +143,11 @@ pub fn list(tx: &mut TenantTx<'_>, user: UserId) -> Result<Vec<Session>, StoreEr
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// Ends all sessions of `user` but one, and its sign-ins that wait for a second factor; returns how many
-/// sessions.
+/// Ends all sessions of `user` but one, and its sign-ins that wait for a second factor, and forgets its browsers;
+/// returns how many sessions.
 pub fn remove_others(tx: &mut TenantTx<'_>, user: UserId, kept: SessionId) -> Result<usize, StoreError> {
     sign_in_challenges::remove_all(tx, user)?;
+    devices::remove_all(tx, user)?;
     let directory = sessions::directory.eq(tx.key());
     tx.revoke(Revocation::User(user));
     Ok(on!(tx, |conn| diesel::delete(sessions::table)
@@ -193,9 +194,11 @@ pub fn replace_token(
     Ok(changed == 1)
 }
 
-/// Ends all sessions of `user`, and its sign-ins that wait for a second factor; returns how many sessions.
+/// Ends all sessions of `user`, and its sign-ins that wait for a second factor, and forgets its browsers; returns
+/// how many sessions.
 pub fn remove_all(tx: &mut TenantTx<'_>, user: UserId) -> Result<usize, StoreError> {
     sign_in_challenges::remove_all(tx, user)?;
+    devices::remove_all(tx, user)?;
     let directory = sessions::directory.eq(tx.key());
     tx.revoke(Revocation::User(user));
     Ok(on!(tx, |conn| diesel::delete(sessions::table)

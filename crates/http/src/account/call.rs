@@ -50,7 +50,8 @@ async fn authenticate(
         Shown::NoToken => Err(Envelope::NoToken),
         Shown::Nothing => {
             let session = cookie::read(request, engine).ok_or(Fault::NoCredential)?;
-            let arrival = credentials::arrival(request, engine);
+            let mut arrival = credentials::arrival(request, engine);
+            arrival.device = cookie::read_device(request, engine);
             Ok(person::let_in(engine, Presented::Session(session), arrival).await?)
         }
     }
@@ -114,7 +115,8 @@ impl<B: Body + 'static> FromRequest for VisitorCall<B> {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let engine = engine(&request)?;
-            let arrival = credentials::arrival(&request, &engine);
+            let mut arrival = credentials::arrival(&request, &engine);
+            arrival.device = cookie::read_device(&request, &engine);
             rate_limits::anonymous(&engine, &arrival)?;
             let body = B::read(&request, &mut payload, LIMIT).await?;
             Ok(Self { caller: Caller::visitor(arrival), body, engine })

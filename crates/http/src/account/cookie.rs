@@ -1,12 +1,14 @@
-//! The cookies of people: one holds a session token, one a sign-in that waits for its second factor
-//! (RFC 6265bis).
+//! The cookies of people: one holds a session token, one a sign-in that waits for its second factor, one says
+//! that the browser has signed somebody in before (RFC 6265bis).
 
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
-use keystead_domain::Secret;
+use keystead_domain::device::DEVICE_LIFETIME;
 use keystead_domain::sign_in_challenge::CHALLENGE_LIFETIME;
+use keystead_domain::{Secret, TokenDigest};
+use keystead_service::sign_ins::SignedInPerson;
 use keystead_service::{Engine, Error};
 
 use crate::pages::form;
@@ -16,6 +18,7 @@ use crate::pages::form;
 enum Cookie {
     Session,
     Challenge,
+    Device,
 }
 
 impl Cookie {
@@ -27,6 +30,8 @@ impl Cookie {
             (Self::Session, false) => "keystead_session",
             (Self::Challenge, true) => "__Host-keystead_two_factor",
             (Self::Challenge, false) => "keystead_two_factor",
+            (Self::Device, true) => "__Host-keystead_device",
+            (Self::Device, false) => "keystead_device",
         }
     }
 
@@ -77,4 +82,19 @@ pub(crate) fn set_challenge(engine: &Engine, token: &Secret<String>) -> Result<H
 /// `Set-Cookie` that makes browsers forget the sign-in that waited.
 pub(crate) fn clear_challenge(engine: &Engine) -> Result<HeaderValue, Error> {
     Cookie::Challenge.written(engine, "", Some(Duration::ZERO))
+}
+
+/// The cookie that says that this browser has signed somebody in before.
+pub(crate) fn read_device(request: &HttpRequest, engine: &Engine) -> Option<TokenDigest> {
+    Cookie::Device.read(request, engine).map(|token| TokenDigest::of(token.expose()))
+}
+
+/// `Set-Cookie` for a browser that has just signed somebody in: the session, and where it is new that it has. That
+/// stays when the session ends.
+pub(crate) fn of_sign_in(engine: &Engine, done: &SignedInPerson) -> Result<Vec<HeaderValue>, Error> {
+    let mut cookies = vec![set(engine, &done.session.token, done.transient)?];
+    if let Some(token) = &done.device {
+        cookies.push(Cookie::Device.written(engine, token.expose(), Some(DEVICE_LIFETIME))?);
+    }
+    Ok(cookies)
 }

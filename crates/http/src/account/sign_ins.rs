@@ -96,23 +96,26 @@ async fn sign_in(call: VisitorCall<EmailSignInBody>) -> Result<HttpResponse, Env
     targets::check(&engine, Target::Callback, body.onward.as_deref())?;
     let EmailSignIn { email, password, transient, onward } = body;
     let done = run(&engine, move |engine| sign_ins::of_person(engine, &caller, email, password, transient));
-    let (cookie, answer) = match done.await? {
-        PersonSignIn::Done(user, session) => {
-            let cookie = cookie::set(&engine, &session.token, transient)?;
+    let (cookies, answer) = match done.await? {
+        PersonSignIn::Done(done) => {
             let answer = SignedIn {
                 redirect: onward.is_some(),
-                token: session.token.expose().clone(),
+                token: done.session.token.expose().clone(),
                 url: onward,
-                user: AuthUser::new(&user, false),
+                user: AuthUser::new(&done.user, false),
             };
-            (cookie, SignInAnswer::SignedIn(answer))
+            (cookie::of_sign_in(&engine, &done)?, SignInAnswer::SignedIn(answer))
         }
         PersonSignIn::Challenged(token) => {
             let answer = FactorAwaited { two_factor_redirect: true, two_factor_methods: ["totp"] };
-            (cookie::set_challenge(&engine, &token)?, SignInAnswer::FactorAwaited(answer))
+            (vec![cookie::set_challenge(&engine, &token)?], SignInAnswer::FactorAwaited(answer))
         }
     };
-    Ok(HttpResponse::Ok().append_header((SET_COOKIE, cookie)).json(answer))
+    let mut response = HttpResponse::Ok();
+    for cookie in cookies {
+        response.append_header((SET_COOKIE, cookie));
+    }
+    Ok(response.json(answer))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -155,12 +155,13 @@ async fn step(
         run(engine, move |engine| sign_ins::with_second_factor(engine, &caller, &challenge, typed)).await;
     match done {
         Ok(step) => {
-            let session = cookie::set(engine, &step.session.token, step.transient)?;
             let token = step.session.token.expose().clone();
             let answer = FactorVerified { token, user: AuthUser::new(&step.user, true) };
-            let cleared = cookie::clear_challenge(engine)?;
             let mut response = HttpResponse::Ok();
-            response.append_header((SET_COOKIE, session)).append_header((SET_COOKIE, cleared));
+            for cookie in cookie::of_sign_in(engine, &step)? {
+                response.append_header((SET_COOKIE, cookie));
+            }
+            response.append_header((SET_COOKIE, cookie::clear_challenge(engine)?));
             Ok(Some(response.json(answer)))
         }
         Err(error) if error.code() == Code::InvalidChallenge => Ok(None),

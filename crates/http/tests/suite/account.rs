@@ -19,7 +19,12 @@ pub(crate) struct Browser(Vec<(String, String)>);
 impl Browser {
     /// A browser in which a session is signed in.
     pub(crate) fn of(session: &str) -> Self {
-        Self(vec![("__Host-keystead_session".to_owned(), session.to_owned())])
+        Self::with("__Host-keystead_session", session)
+    }
+
+    /// A browser that has this cookie.
+    pub(crate) fn with(name: &str, value: &str) -> Self {
+        Self(vec![(name.to_owned(), value.to_owned())])
     }
 
     pub(crate) fn send(&mut self, keystead: &Keystead, method: &str, path: &str, body: &Value) -> Answer {
@@ -70,7 +75,7 @@ fn token_of(link: &str) -> &str {
 }
 
 /// Enrols an authenticator app: its secret, and the backup codes.
-fn enrol(keystead: &Keystead, browser: &mut Browser) -> (String, Vec<String>) {
+pub(crate) fn enrol(keystead: &Keystead, browser: &mut Browser) -> (String, Vec<String>) {
     let begun = browser.post(keystead, "two-factor/enable", &json!({"password": PASSWORD})).expect(200);
     let uri = begun["totpURI"].as_str().unwrap();
     let secret = uri.split_once("secret=").unwrap().1.split('&').next().unwrap().to_owned();
@@ -82,7 +87,7 @@ fn enrol(keystead: &Keystead, browser: &mut Browser) -> (String, Vec<String>) {
     (secret, codes)
 }
 
-fn code(keystead: &Keystead, secret: &str, steps: i64) -> String {
+pub(crate) fn code(keystead: &Keystead, secret: &str, steps: i64) -> String {
     let [_, now, _] = TotpStep::accepted(keystead.now());
     totp_code(secret, TotpStep::from_number(now.number() + steps))
 }

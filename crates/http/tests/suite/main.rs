@@ -10,6 +10,7 @@ mod bad_input;
 mod bearer;
 mod bearer_members;
 mod credentials;
+mod devices;
 mod end_users;
 mod forward_auth;
 mod health;

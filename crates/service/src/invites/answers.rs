@@ -377,8 +377,12 @@ pub fn sign_in_and_accept(
         SignIn::Done(_, session) => session,
         SignIn::SecondFactorRequired(_) => return Ok(SignedInTo::SecondFactorRequired),
     };
-    let arrival =
-        Arrival { origin: visitor.origin().clone(), end_user_ip: None, meter: visitor.meter().clone() };
+    let arrival = Arrival {
+        origin: visitor.origin().clone(),
+        end_user_ip: None,
+        device: visitor.device().copied(),
+        meter: visitor.meter().clone(),
+    };
     let presented = Presented::Session(session.token.clone());
     let joined = people::verify(engine, &presented, &arrival)
         .and_then(|verified| people::admit(engine, &verified, arrival))

@@ -19,10 +19,11 @@ use crate::mfa::enrolled;
 use crate::steps::{ADA, PASSWORD, proof, refusal, sign_in_with, sign_up, signed_in, verified, verify};
 
 /// Ended by a restore: what gives access, and is not a person's or an app's own credential.
-const ENDED: [&str; 12] = [
+const ENDED: [&str; 13] = [
     "address_changes",
     "address_proofs",
     "claim_links",
+    "devices",
     "former_addresses",
     "invites",
     "jobs",

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use keystead_domain::address_proof::{AddressProof, PROOF_LIFETIME};
+use keystead_domain::device::{DEVICE_LIFETIME, DEVICES_KNOWN, Device};
 use keystead_domain::registration::{CODE_LIFETIME, CodeMac, PendingCode};
 use keystead_domain::sign_in_challenge::{CHALLENGE_LIFETIME, CHALLENGE_TRIES, SignInChallenge};
+use keystead_domain::slowdown::Slowdown;
 use keystead_domain::{Owner, TokenDigest};
-use keystead_storage::{address_proofs, reset_links, second_factors, sign_in_challenges, users};
+use keystead_storage::{address_proofs, devices, reset_links, second_factors, sign_in_challenges, users};
 use keystead_testkit::both_backends;
 
 use crate::rows::{NOW, platform, scope, tenant, user};
@@ -38,6 +40,52 @@ both_backends! {
             let mut all = tx.platform(&platform());
             assert_eq!(sign_in_challenges::remove_expired(&mut all, NOW, 9)?, 0);
             assert_eq!(sign_in_challenges::remove_expired(&mut all, NOW + CHALLENGE_LIFETIME, 9)?, 1);
+            Ok(())
+        }).unwrap();
+    }
+
+    fn a_device_has_its_users_tries_and_the_newest_are_known(database: TestDatabase) {
+        let (store, mine) = (database.open(), scope(Owner::Platform));
+        let (ada, eve) = (user(&mine, "ada@example.com"), user(&mine, "eve@example.com"));
+        let (other, two) = (tenant(), Slowdown { free: 2 });
+        let digest = |number: i64| TokenDigest::of(&format!("dev_{number}"));
+        let first = Device::signed_in(ada.id, digest(0), NOW);
+        store.write(move |tx| {
+            let mut rows = tx.tenant(&mine);
+            users::insert(&mut rows, &ada, None)?;
+            users::insert(&mut rows, &eve, None)?;
+            devices::insert(&mut rows, &first)?;
+            for (email, now) in [(&eve.email, NOW), (&ada.email, NOW + DEVICE_LIFETIME)] {
+                assert!(!devices::has_tries(&mut rows, two, &digest(0), email, now)?);
+                assert!(!devices::take_try(&mut rows, two, &digest(0), email, now)?);
+            }
+            assert!(!devices::renew(&mut rows, &Device::signed_in(eve.id, digest(0), NOW), NOW)?);
+            assert!(!devices::take_try(&mut tx.tenant(&other), two, &digest(0), &ada.email, NOW)?);
+            let mut rows = tx.tenant(&mine);
+            for _ in 0..2 {
+                assert!(devices::has_tries(&mut rows, two, &digest(0), &ada.email, NOW)?);
+                assert!(devices::take_try(&mut rows, two, &digest(0), &ada.email, NOW)?);
+            }
+            assert!(!devices::take_try(&mut rows, two, &digest(0), &ada.email, NOW)?);
+            devices::give_back(&mut rows, &digest(0))?;
+            assert!(devices::take_try(&mut rows, two, &digest(0), &ada.email, NOW)?);
+            assert!(devices::renew(&mut rows, &first, NOW)?);
+            assert!(devices::has_tries(&mut rows, two, &digest(0), &ada.email, NOW)?);
+
+            for number in 1..=DEVICES_KNOWN {
+                let later = NOW + Duration::from_secs(number.unsigned_abs());
+                devices::insert(&mut rows, &Device::signed_in(ada.id, digest(number), later))?;
+            }
+            assert!(!devices::has_tries(&mut rows, two, &digest(0), &ada.email, NOW)?, "the oldest is forgotten");
+            for number in 1..=DEVICES_KNOWN {
+                assert!(devices::has_tries(&mut rows, two, &digest(number), &ada.email, NOW)?);
+            }
+            let mut all = tx.platform(&platform());
+            assert_eq!(devices::remove_expired(&mut all, NOW + DEVICE_LIFETIME, 99)?, 0);
+            assert_eq!(devices::remove_expired(&mut all, NOW + DEVICE_LIFETIME + Duration::from_secs(1), 99)?, 1);
+            let mut rows = tx.tenant(&mine);
+            devices::remove_all(&mut rows, ada.id)?;
+            assert!(!devices::has_tries(&mut rows, two, &digest(2), &ada.email, NOW)?);
             Ok(())
         }).unwrap();
     }
