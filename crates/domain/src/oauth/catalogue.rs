@@ -89,7 +89,12 @@ impl ScopeCatalogue {
 
     /// Whether all of these can be granted.
     pub fn knows(&self, scopes: &ScopeSet) -> bool {
-        scopes.iter().all(|scope| self.iter().any(|known| known.scope.as_str() == scope))
+        scopes.iter().all(|scope| self.0.contains_key(scope))
+    }
+
+    /// The least role for which a scope counts; none for one that is not known.
+    pub fn min_role(&self, scope: &str) -> Option<Role> {
+        self.0.get(scope).map(|known| known.min_role)
     }
 
     /// The scopes that count for a member of this role.

@@ -1,5 +1,6 @@
 //! Scopes (RFC 6749 §3.3).
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -37,6 +38,13 @@ impl Scope {
     }
 }
 
+// Scopes are compared and ordered as their texts are.
+impl Borrow<str> for Scope {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A text that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a scope")]
@@ -68,7 +76,7 @@ pub struct ScopeSet(BTreeSet<Scope>);
 impl ScopeSet {
     /// Whether the scope is in the set.
     pub fn contains(&self, scope: &str) -> bool {
-        self.0.iter().any(|s| s.as_str() == scope)
+        self.0.contains(scope)
     }
 
     /// Whether there is none.
@@ -85,6 +93,12 @@ impl ScopeSet {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).cloned().collect())
+    }
+
+    /// The scopes that are to be kept.
+    #[must_use]
+    pub fn retaining(&self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.iter().filter(|scope| keep(scope.as_str())).cloned().collect()
     }
 
     /// The scopes in order.

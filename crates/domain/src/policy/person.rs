@@ -223,29 +223,36 @@ impl PersonPrincipal {
         if !key.scopes.contains(scope) {
             return Err(Denied::MissingScope(scope));
         }
-        let left = self.effective_scopes(tenant);
-        if left.is_empty() {
+        let role = self.role_at(tenant);
+        if !key.scopes.iter().any(|scope| self.counts(scope, role)) {
             Err(Denied::NoScopesLeft)
-        } else if !left.contains(scope) {
-            let known = self.catalogue.iter().find(|known| known.scope.as_str() == scope);
-            Err(Denied::RoleTooLow { needed: known.map_or(Role::Owner, |known| known.min_role) })
+        } else if !self.counts(scope, role) {
+            Err(Denied::RoleTooLow { needed: self.catalogue.min_role(scope).unwrap_or(Role::Owner) })
         } else {
             Ok(())
         }
     }
 
+    /// The role that decides which scopes count in `tenant`; without one, the least.
+    fn role_at(&self, tenant: Option<TenantId>) -> Option<Role> {
+        match tenant {
+            Some(tenant) => self.standing(tenant).map(|standing| standing.role),
+            None => Some(Role::Member),
+        }
+    }
+
+    fn counts(&self, scope: &str, role: Option<Role>) -> bool {
+        role.zip(self.catalogue.min_role(scope)).is_some_and(|(role, needed)| role >= needed)
+    }
+
     /// What the credential carries in `tenant`, cut down to the role there; without one, to those scopes that
     /// take no more than the least role. A session carries all that its role allows.
     pub fn effective_scopes(&self, tenant: Option<TenantId>) -> ScopeSet {
-        let role = match tenant {
-            Some(tenant) => match self.standing(tenant) {
-                Some(standing) => standing.role,
-                None => return ScopeSet::default(),
-            },
-            None => Role::Member,
-        };
-        let allowed = self.catalogue.for_role(role);
-        self.key().map_or_else(|| allowed.clone(), |key| key.scopes.intersection(&allowed))
+        let role = self.role_at(tenant);
+        match self.key() {
+            Some(key) => key.scopes.retaining(|scope| self.counts(scope, role)),
+            None => role.map(|role| self.catalogue.for_role(role)).unwrap_or_default(),
+        }
     }
 
     /// Whether the plan of `tenant` opens `feature` now.
