@@ -199,21 +199,27 @@ pub fn holders_of(
     tx: &mut TenantTx<'_>,
     digests: &[TokenDigest],
 ) -> Result<HashMap<[u8; 32], UserId>, StoreError> {
-    let directory = api_keys::directory.eq(tx.key());
     let digests: Vec<_> = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
-    let rows: Vec<(Vec<u8>, String)> = on!(tx, |conn| api_key_secrets::table
-        .inner_join(api_keys::table.on(
-            api_keys::directory.eq(api_key_secrets::directory).and(api_keys::id.eq(api_key_secrets::key_id))
-        ))
-        .filter(directory)
+    // By the digests alone: SQLite would else go through all secrets of the directory.
+    let secrets: Vec<(Vec<u8>, String)> = on!(tx, |conn| api_key_secrets::table
         .filter(api_key_secrets::digest.eq_any(&digests))
-        .select((api_key_secrets::digest, api_keys::user_id))
+        .select((api_key_secrets::digest, api_key_secrets::key_id))
         .load(conn))?;
-    let holder = |(digest, user): (Vec<u8>, String)| {
-        let read = Reading { table: "api_keys", row: &user };
-        Ok((read.bytes("digest", &digest)?, read.parse("user_id", &user)?))
+    let directory = api_keys::directory.eq(tx.key());
+    let ids: Vec<_> = secrets.iter().map(|(_, id)| id).collect();
+    let users: HashMap<String, String> = on!(tx, |conn| api_keys::table
+        .filter(directory)
+        .filter(api_keys::id.eq_any(&ids))
+        .select((api_keys::id, api_keys::user_id))
+        .load::<(String, String)>(conn))?
+    .into_iter()
+    .collect();
+    let found = secrets.iter().filter_map(|(digest, id)| Some((digest, users.get(id)?)));
+    let holder = |(digest, user): (&Vec<u8>, &String)| {
+        let read = Reading { table: "api_keys", row: user };
+        Ok((read.bytes("digest", digest)?, read.parse("user_id", user)?))
     };
-    rows.into_iter().map(holder).collect()
+    found.map(holder).collect()
 }
 
 /// Which of these digests, some hundred at most, are of keys that were brought along before, whatever became
