@@ -219,36 +219,77 @@ pub struct LocatedKey {
     pub holder: LocatedPerson,
 }
 
-/// The key with this secret: one query, whether or not there is one.
-pub fn api_key(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<LocatedKey>, StoreError> {
-    let barred = exists(
-        api_key_bars::table
-            .filter(api_key_bars::tenant_id.eq(memberships::tenant_id))
-            .filter(api_key_bars::key_id.eq(api_keys::id)),
-    );
-    type Row = (KeyRow, KeySecretRow, UserRow, bool, (Option<MembershipRow>, Option<TenantRow>, bool));
-    let rows: Vec<Row> = on!(tx, |conn| api_key_secrets::table
-        .inner_join(api_keys::table.on(
-            api_keys::directory.eq(api_key_secrets::directory).and(api_keys::id.eq(api_key_secrets::key_id))
-        ))
-        .inner_join(
-            users::table.on(users::directory.eq(api_keys::directory).and(users::id.eq(api_keys::user_id)))
+/// A user's memberships and their tenants, beside the user. SQLite would make the whole of a join in parentheses
+/// before it looks at a row of it, so these are joined one after the other; no membership is without its tenant.
+macro_rules! with_memberships {
+    ($users:expr) => {
+        $users
+            .left_join(
+                memberships::table
+                    .on(memberships::directory.eq(users::directory).and(memberships::user_id.eq(users::id))),
+            )
+            .left_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+    };
+}
+
+/// What is read of a key.
+macro_rules! of_key {
+    ($digest:expr) => {
+        with_memberships!(
+            api_key_secrets::table
+                .inner_join(
+                    api_keys::table.on(api_keys::directory
+                        .eq(api_key_secrets::directory)
+                        .and(api_keys::id.eq(api_key_secrets::key_id)))
+                )
+                .inner_join(
+                    users::table
+                        .on(users::directory.eq(api_keys::directory).and(users::id.eq(api_keys::user_id)))
+                )
         )
-        .left_join(
-            memberships::table
-                .on(memberships::directory.eq(users::directory).and(memberships::user_id.eq(users::id)))
-                .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
-        )
-        .filter(api_key_secrets::digest.eq(digest.as_bytes().as_slice()))
+        .filter(api_key_secrets::digest.eq($digest.as_bytes().as_slice()))
         .order(memberships::id)
         .select((
             KeyRow::as_select(),
             KeySecretRow::as_select(),
             UserRow::as_select(),
             has_second_factor!(),
-            (Option::<MembershipRow>::as_select(), Option::<TenantRow>::as_select(), barred),
+            (
+                Option::<MembershipRow>::as_select(),
+                Option::<TenantRow>::as_select(),
+                exists(
+                    api_key_bars::table
+                        .filter(api_key_bars::tenant_id.eq(memberships::tenant_id))
+                        .filter(api_key_bars::key_id.eq(api_keys::id)),
+                ),
+            ),
         ))
-        .load(conn))?;
+    };
+}
+
+/// What is read of a session of a person.
+macro_rules! of_session {
+    ($digest:expr) => {
+        with_memberships!(sessions::table.inner_join(
+            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)))
+        ))
+        .filter(sessions::digest.eq($digest.as_bytes().as_slice()))
+        .filter(sessions::directory.eq(Owner::Platform.to_string()))
+        .order(memberships::id)
+        .select((
+            SessionRow::as_select(),
+            UserRow::as_select(),
+            has_second_factor!(),
+            Option::<MembershipRow>::as_select(),
+            Option::<TenantRow>::as_select(),
+        ))
+    };
+}
+
+/// The key with this secret: one query, whether or not there is one.
+pub fn api_key(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<LocatedKey>, StoreError> {
+    type Row = (KeyRow, KeySecretRow, UserRow, bool, (Option<MembershipRow>, Option<TenantRow>, bool));
+    let rows: Vec<Row> = on!(tx, |conn| of_key!(digest).load(conn))?;
     let mut located: Option<LocatedKey> = None;
     for (key, secret, user, second_factor, (membership, tenant, barred)) in rows {
         let found = match &mut located {
@@ -278,26 +319,7 @@ pub fn person_session(
     digest: &TokenDigest,
 ) -> Result<Option<(Session, LocatedPerson)>, StoreError> {
     type Row = (SessionRow, UserRow, bool, Option<MembershipRow>, Option<TenantRow>);
-    let rows: Vec<Row> = on!(tx, |conn| sessions::table
-        .inner_join(
-            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)))
-        )
-        .left_join(
-            memberships::table
-                .on(memberships::directory.eq(users::directory).and(memberships::user_id.eq(users::id)))
-                .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
-        )
-        .filter(sessions::digest.eq(digest.as_bytes().as_slice()))
-        .filter(sessions::directory.eq(Owner::Platform.to_string()))
-        .order(memberships::id)
-        .select((
-            SessionRow::as_select(),
-            UserRow::as_select(),
-            has_second_factor!(),
-            Option::<MembershipRow>::as_select(),
-            Option::<TenantRow>::as_select(),
-        ))
-        .load(conn))?;
+    let rows: Vec<Row> = on!(tx, |conn| of_session!(digest).load(conn))?;
     let mut located: Option<(Session, LocatedPerson)> = None;
     for (session, user, second_factor, membership, tenant) in rows {
         let (_, person) = match &mut located {
@@ -319,4 +341,48 @@ pub fn ping(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     on!(tx, |conn| diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1"))
         .get_result::<i32>(conn))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::sql_types::Text;
+    use diesel::sqlite::{Sqlite, SqliteConnection};
+    use diesel_migrations::MigrationHarness as _;
+
+    use super::*;
+    use crate::migrations;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// How SQLite goes about a query of which it knows nothing but the schema.
+    fn plan(sql: &str) -> Vec<String> {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        conn.run_pending_migrations(migrations::SQLITE).unwrap();
+        conn.batch_execute("PRAGMA foreign_keys = ON").unwrap();
+        let sql = sql.split(" -- binds").next().unwrap();
+        let steps: Vec<Step> =
+            diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(&mut conn).unwrap();
+        steps.into_iter().map(|step| step.detail).collect()
+    }
+
+    #[test]
+    fn sqlite_looks_nobody_up_by_going_through_all() {
+        let digest = TokenDigest::of("a secret");
+        let key = diesel::debug_query::<Sqlite, _>(&of_key!(digest)).to_string();
+        let session = diesel::debug_query::<Sqlite, _>(&of_session!(digest)).to_string();
+        for sql in [key, session] {
+            let steps = plan(&sql);
+            let goes_through = |step: &&String| step.starts_with("SCAN") || step.starts_with("MATERIALIZE");
+            assert_eq!(steps.iter().find(goes_through), None, "{steps:#?}");
+            let users = steps.iter().find(|step| step.starts_with("SEARCH users ")).unwrap();
+            assert!(users.contains("directory=? AND id=?"), "{steps:#?}");
+            let theirs = steps.iter().find(|step| step.starts_with("SEARCH memberships ")).unwrap();
+            assert!(theirs.contains("directory=? AND user_id=?"), "{steps:#?}");
+        }
+    }
 }
