@@ -1,7 +1,7 @@
 //! The key that vouches for the audit trail: HMAC-SHA256 (RFC 2104).
 
+use aws_lc_rs::hmac;
 use keystead_domain::audit::seal::{Mac, Vouch};
-use ring::hmac;
 
 use crate::master_key::{MasterKeyId, Purpose};
 use crate::root_key::RootKey;

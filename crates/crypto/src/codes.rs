@@ -1,12 +1,12 @@
 //! Codes that people type: six digits from a mail, recovery codes from a drawer. They are kept only
 //! as an HMAC (RFC 2104) under a key of the server.
 
+use aws_lc_rs::hmac;
 use data_encoding::BASE32_NOPAD;
 use keystead_domain::id::UserId;
 use keystead_domain::registration::{CodeMac, TypedCode};
 use keystead_domain::second_factor::{RECOVERY_CODES, RecoveryCode};
 use keystead_domain::{Env, Secret};
-use ring::hmac;
 
 use crate::master_key::Purpose;
 use crate::root_key::RootKey;

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use keystead_domain::{Env, Timestamp};
-use ring::rand::{SecureRandom, SystemRandom};
 
 /// The [`Env`] of a running server: the system clock, and the operating system's random source.
 #[derive(Clone, Copy, Default)]

@@ -1,10 +1,10 @@
 //! Tokens in forms: an HMAC (RFC 2104) of a secret that the browser holds as a cookie. Another site
 //! can make a browser send the cookie, but cannot read it, and so cannot write the token.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystead_domain::Secret;
-use ring::hmac;
 
 use crate::master_key::Purpose;
 use crate::root_key::RootKey;

@@ -56,7 +56,7 @@ pub fn verify<K: Deref<Target = SigningKey>>(
         return Err(InvalidToken);
     }
     let key = find(header.kid).ok_or(InvalidToken)?;
-    if !key.verifies(message.as_bytes(), &decode(signature)?) {
+    if !key.made(message.as_bytes(), &decode(signature)?) {
         return Err(InvalidToken);
     }
     serde_json::from_slice(&decode(payload)?).map_err(|_| InvalidToken)

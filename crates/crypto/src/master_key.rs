@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use aws_lc_rs::hkdf;
 use keystead_domain::{Env, Secret};
-use ring::hkdf;
 
 use crate::root_key::RootKey;
 use crate::sealing::{DoesNotOpen, Sealed, Sealer};

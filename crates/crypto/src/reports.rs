@@ -3,9 +3,9 @@
 
 use std::str::FromStr;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
 /// A public key that reports are signed with, and the identifier that the reports name it by.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystead_domain::Timestamp;
 use keystead_domain::policy::CredentialKind;
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
 
 use crate::identity::scopes;

@@ -252,7 +252,7 @@ fn is_local(host: &Host) -> bool {
 fn trusting_the_system() -> Result<rustls::ClientConfig, StoreError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| StoreError::Failed(format!("TLS cannot be set up: {error}")))?;

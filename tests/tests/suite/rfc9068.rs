@@ -1,10 +1,10 @@
 //! RFC 9068: our access tokens, read and checked by hand as a resource server would that has
 //! nothing of ours but the JWKS; and RFC 8725: the same checks on our side.
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystead_testkit::{Keystead, TestDatabase};
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 fn decode(segment: &str) -> Vec<u8> {

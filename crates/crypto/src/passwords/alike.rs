@@ -6,8 +6,8 @@
 //! takes as long as that one: of the addresses that nobody has, as many take a certain time as of
 //! those of users, and the time tells nothing about whether there is one.
 
+use aws_lc_rs::hmac;
 use keystead_domain::{Email, Owner};
-use ring::hmac;
 
 use crate::master_key::Purpose;
 use crate::root_key::RootKey;

@@ -1,10 +1,10 @@
 //! Leaked keys: whoever finds one has it revoked, and learns nothing by it.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keystead_testkit::{Answer, Keystead, both_backends};
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
 use crate::people::key;
@@ -25,7 +25,7 @@ fn works(keystead: &Keystead, key: &str) -> bool {
 fn scanner() -> (EcdsaKeyPair, String) {
     let random = SystemRandom::new();
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref()).unwrap();
     let prefix = (0..SPKI.len()).step_by(2).map(|at| u8::from_str_radix(&SPKI[at..at + 2], 16).unwrap());
     let der: Vec<u8> = prefix.chain(pair.public_key().as_ref().iter().copied()).collect();
     (pair, format!("scanner-1:{}", STANDARD.encode(der)))

@@ -9,7 +9,7 @@
 
 use std::num::NonZeroU32;
 
-use ring::pbkdf2::{self, Algorithm};
+use aws_lc_rs::pbkdf2::{self, Algorithm};
 
 use super::encoding::{base64, hex, number, parameters};
 use super::{MAX_OUTPUT, MAX_SALT, MIN_OUTPUT, Unusable};
