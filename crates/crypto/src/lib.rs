@@ -1,7 +1,7 @@
 //! Keystead's cryptography, on values of the domain: minting secrets, sealing what rests in the
 //! database, hashing passwords, signing tokens.
 //!
-//! Primitives come from `ring`, `argon2` and `chacha20poly1305`; what is decided here is which
+//! Primitives come from `aws-lc-rs`, `argon2` and `chacha20poly1305`; what is decided here is which
 //! of them serves which purpose, with which key and which bytes around it.
 
 pub mod audit;

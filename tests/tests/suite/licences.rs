@@ -36,13 +36,13 @@ const UNWANTED: [(&str, &str); 7] = [
     ("libz-sys", "links zlib of the machine where it finds one"),
     ("mysqlclient-sys", "links libmysqlclient of the machine"),
     ("native-tls", "is OpenSSL of the machine on Linux; Keystead speaks TLS with rustls"),
-    ("openssl-sys", "links OpenSSL of the machine; Keystead speaks TLS with rustls and signs with ring"),
+    ("openssl-sys", "links OpenSSL of the machine; Keystead speaks TLS with rustls and signs with aws-lc-rs"),
     ("pq-sys", "links libpq of the machine; Keystead speaks to PostgreSQL with tokio-postgres"),
     ("pq-src", "builds libpq, with OpenSSL; Keystead speaks to PostgreSQL with tokio-postgres"),
 ];
 
 /// Packages that declare a native library, and compile it from sources of their own.
-const WITH_OWN_SOURCES: [&str; 2] = ["libsqlite3-sys", "ring"];
+const WITH_OWN_SOURCES: [&str; 3] = ["aws-lc-rs", "aws-lc-sys", "libsqlite3-sys"];
 
 #[test]
 fn every_dependency_has_a_permissive_licence() {
@@ -110,13 +110,28 @@ fn built_from<'a>(root: &str, metadata: &'a Metadata) -> Option<Vec<(&'a Package
         let node = nodes.iter().find(|node| node.id == *id)?;
         parts.push((&metadata[id], node));
         for dependency in &node.deps {
-            let takes_part = dependency.dep_kinds.iter().any(|info| info.kind != DependencyKind::Development);
+            let takes_part = dependency.dep_kinds.iter().any(|info| info.kind != DependencyKind::Development)
+                && is_asked_for(&metadata[id], node, &metadata[&dependency.pkg].name);
             if takes_part && seen.insert(&dependency.pkg) {
                 open.push(&dependency.pkg);
             }
         }
     }
     Some(parts)
+}
+
+/// Whether a package is built with this dependency. `cargo metadata` also has those of weak features
+/// (`ring?/std`), which ask for something of a dependency only where another feature brings it.
+fn is_asked_for(package: &Package, node: &Node, dependency: &str) -> bool {
+    package.dependencies.iter().filter(|one| one.name == dependency).any(|one| {
+        let key = one.rename.as_deref().unwrap_or(&one.name);
+        let (brought, with_features) = (format!("dep:{key}"), format!("{key}/"));
+        let brings = |feature: &str| {
+            let asks = package.features.get(feature);
+            asks.is_some_and(|asks| asks.iter().any(|ask| *ask == brought || ask.starts_with(&with_features)))
+        };
+        !one.optional || node.features.iter().any(|feature| feature.as_str() == key || brings(feature))
+    })
 }
 
 /// What is wrong with a package's licence, if anything.
