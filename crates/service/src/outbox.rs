@@ -61,7 +61,15 @@ pub struct OutgoingMail {
 }
 
 /// What is sealed of a message.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct Written<'m> {
+    subject: &'m str,
+    text: &'m str,
+    html: &'m str,
+}
+
+/// The same, opened.
+#[derive(Deserialize)]
 struct Message {
     subject: String,
     text: String,
@@ -79,13 +87,14 @@ impl Engine {
     /// A mail to be added to the outbox.
     pub(crate) fn compose(&self, to: &Email, mail: &Mail, now: Timestamp) -> NewMail {
         let id = MailId::mint(now, &*self.env);
-        let message = Message {
-            subject: mail.subject(),
-            text: mail.text().expose().clone(),
-            html: mail.html().expose().clone(),
-        };
+        let (subject, text, html) = (mail.subject(), mail.text(), mail.html());
+        let written = Written { subject: &subject, text: text.expose(), html: html.expose() };
+        // With room for the escapes: what grows leaves copies behind.
+        let length = subject.len() + text.expose().len() + html.expose().len();
+        let mut plain = Vec::with_capacity(length + length / 8 + 64);
         // A struct of strings always serializes.
-        let plain = Secret::new(serde_json::to_vec(&message).unwrap_or_default());
+        let _ = serde_json::to_writer(&mut plain, &written);
+        let plain = Secret::new(plain);
         let sealed = self.sealer.seal(&place(id), plain.expose(), &*self.env);
         NewMail {
             id,

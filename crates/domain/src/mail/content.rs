@@ -30,9 +30,12 @@ impl Block {
 /// How wide the text part is, in characters.
 const WIDTH: usize = 72;
 
+/// Room for most texts: one that grows leaves copies behind, with the code in them.
+const USUAL: usize = 1024;
+
 /// The text part: paragraphs with an empty line between, codes and links unbroken.
 pub(super) fn to_text(content: &[Block]) -> Secret<String> {
-    let mut text = String::new();
+    let mut text = String::with_capacity(USUAL);
     for block in content {
         if !text.is_empty() {
             text.push('\n');
@@ -63,7 +66,8 @@ fn wrap(paragraph: &str, text: &mut String) {
 
 /// The HTML part.
 pub(super) fn to_html(subject: &str, content: &[Block]) -> Secret<String> {
-    let mut html = String::from(
+    let mut html = String::with_capacity(2 * USUAL);
+    html.push_str(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
@@ -104,16 +108,29 @@ pub(super) fn to_html(subject: &str, content: &[Block]) -> Secret<String> {
 
 /// Writes text so that it is text, between tags and in a quoted attribute alike.
 fn escape(text: &str, html: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
+    let mut rest = text;
+    while let Some((at, entity)) = first_entity(rest) {
+        let (before, special) = rest.split_at(at);
+        html.push_str(before);
+        html.push_str(entity);
+        rest = special.split_at(1).1;
     }
+    html.push_str(rest);
+}
+
+/// Where the first character stands that cannot be written as it is, and how it is written.
+fn first_entity(text: &str) -> Option<(usize, &'static str)> {
+    text.bytes().enumerate().find_map(|(at, byte)| {
+        let entity = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'\'' => "&#39;",
+            _ => return None,
+        };
+        Some((at, entity))
+    })
 }
 
 #[cfg(test)]
