@@ -14,6 +14,9 @@ pub(crate) fn within(
     email: &Email,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    if let Ok(three) = budgets.try_into() {
+        return counters::take_three(tx, three, email.key(), now);
+    }
     for budget in budgets {
         if !counters::take(tx, *budget, email.key(), now)? {
             return Ok(false);

@@ -1,10 +1,11 @@
 //! The few places where the two databases truly differ.
 
+use diesel::RunQueryDsl as _;
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::result::{DatabaseErrorInformation, QueryResult};
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Integer};
 
 use crate::connection::Connection;
 use crate::error::UniqueKey;
@@ -32,13 +33,23 @@ pub(crate) fn begin_read(connection: &mut Connection) -> QueryResult<()> {
     }
 }
 
-/// Begins a part of the open transaction that can be rolled back by itself; [`commit`] and
-/// [`rollback`] then end that part.
-pub(crate) fn begin_savepoint(connection: &mut Connection) -> QueryResult<()> {
-    match connection {
-        Connection::Sqlite(conn) => AnsiTransactionManager::begin_transaction(&mut **conn),
-        Connection::Postgres(conn) => postgres::savepoint(conn),
-    }
+/// Begins a part of the open transaction that can be undone by itself. There is one at a time. diesel's own
+/// savepoints are parsed each time.
+pub(crate) fn begin_part(connection: &mut Connection) -> QueryResult<()> {
+    on!(connection, |conn| one_form!(sql::<Integer>("SAVEPOINT part")).load::<i32>(conn))?;
+    Ok(())
+}
+
+/// Makes what was done in the part one with the transaction.
+pub(crate) fn keep_part(connection: &mut Connection) -> QueryResult<()> {
+    on!(connection, |conn| one_form!(sql::<Integer>("RELEASE SAVEPOINT part")).load::<i32>(conn))?;
+    Ok(())
+}
+
+/// Undoes what was done in the part.
+pub(crate) fn undo_part(connection: &mut Connection) -> QueryResult<()> {
+    on!(connection, |conn| one_form!(sql::<Integer>("ROLLBACK TO SAVEPOINT part")).load::<i32>(conn))?;
+    keep_part(connection)
 }
 
 pub(crate) fn commit(connection: &mut Connection) -> QueryResult<()> {

@@ -92,7 +92,7 @@ pub fn is_kept(
         .filter(former_addresses::email_key.eq(email.key().to_owned()))
         .filter(former_addresses::user_id.ne(own))
         .filter(former_addresses::expires_at.gt(now.as_micros()));
-    Ok(on!(tx, |conn| diesel::select(exists(kept)).get_result(conn))?)
+    Ok(on!(tx, |conn| one_form!(diesel::select(exists(kept))).get_result(conn))?)
 }
 
 /// Uses up the link of one of a user's former addresses, and with it those that the user had after

@@ -14,6 +14,8 @@
 mod connection;
 #[macro_use]
 mod part;
+#[macro_use]
+mod prepared;
 mod dialect;
 mod error;
 mod feed;
@@ -21,7 +23,6 @@ mod generations;
 mod migrations;
 mod pool;
 mod postgres;
-mod prepared;
 mod row;
 mod schema;
 mod sqlite;

@@ -278,10 +278,6 @@ pub(crate) fn begin(conn: &mut Postgres, sql: &str) -> QueryResult<()> {
     driver.block_on(AnsiTransactionManager::begin_transaction_sql(&mut **connection, sql))
 }
 
-pub(crate) fn savepoint(conn: &mut PgConnection) -> QueryResult<()> {
-    <PgConnection as DieselConnection>::TransactionManager::begin_transaction(conn)
-}
-
 pub(crate) fn commit(conn: &mut PgConnection) -> QueryResult<()> {
     <PgConnection as DieselConnection>::TransactionManager::commit_transaction(conn)
 }

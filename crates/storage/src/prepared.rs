@@ -1,14 +1,20 @@
 //! Statements that a connection prepares once.
 //!
-//! diesel keeps prepared statements by their SQL, but not those of UPDATE, of ON CONFLICT, and of rows
-//! whose columns may be absent: what they set could differ from call to call, and each call would
-//! leave one more. Ours set the same few columns each time. Preparing them anew takes SQLite longer
-//! than running them, and PostgreSQL another round trip.
+//! diesel keeps prepared statements by their SQL, but not those of UPDATE, of ON CONFLICT, of SQL that was
+//! written by hand, and of rows whose columns may be absent: they could differ from call to call, and each
+//! call would leave one more. Ours are the same few. Preparing them anew takes SQLite longer than running
+//! them, and PostgreSQL another round trip.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use diesel::QueryResult;
 use diesel::RunQueryDsl;
 use diesel::backend::Backend;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryBuilder as _, QueryFragment, QueryId};
+use diesel::result::Error;
 
 /// A statement that is kept once it was prepared.
 pub(crate) struct KeptPrepared<S>(S);
@@ -46,3 +52,91 @@ impl<S: Query> Query for KeptPrepared<S> {
 }
 
 impl<S, C> RunQueryDsl<C> for KeptPrepared<S> {}
+
+/// A statement that has one form wherever `P` stands for: see [`one_form`].
+pub(crate) struct OneForm<S, P>(S, PhantomData<P>);
+
+impl<S, P> OneForm<S, P> {
+    pub(crate) const fn new(statement: S) -> Self {
+        Self(statement, PhantomData)
+    }
+}
+
+/// Keeps a statement whose SQL is the same each time that this place in the code runs it, whatever is bound
+/// to it. It is found again by the place, so that its SQL is not even written out: on SQLite that takes
+/// longer than many a statement itself. In debug builds one that turns out to have another form fails.
+///
+/// It is for what is loaded. `execute` asks what is in here whether it can be kept, and not this.
+macro_rules! one_form {
+    ($statement:expr) => {{
+        struct Place;
+        $crate::prepared::OneForm::<_, Place>::new($statement)
+    }};
+}
+
+impl<S, P, DB> QueryFragment<DB> for OneForm<S, P>
+where
+    S: QueryFragment<DB>,
+    P: 'static,
+    DB: Backend<QueryBuilder: Default> + 'static,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        if cfg!(debug_assertions) {
+            has_one_form::<P, DB>(&self.0, backend)?;
+        }
+        Ok(true)
+    }
+}
+
+impl<S, P: 'static> QueryId for OneForm<S, P> {
+    type QueryId = P;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<S: Query, P> Query for OneForm<S, P> {
+    type SqlType = S::SqlType;
+}
+
+impl<S, P, C> RunQueryDsl<C> for OneForm<S, P> {}
+
+/// The SQL of each place, for each kind of database.
+static FORMS: LazyLock<Mutex<HashMap<(TypeId, TypeId), String>>> = LazyLock::new(Mutex::default);
+
+/// Fails where a statement has another form than its place had before.
+fn has_one_form<P, DB>(statement: &impl QueryFragment<DB>, backend: &DB) -> QueryResult<()>
+where
+    P: 'static,
+    DB: Backend<QueryBuilder: Default> + 'static,
+{
+    let mut builder = DB::QueryBuilder::default();
+    statement.to_sql(&mut builder, backend)?;
+    let sql = builder.finish();
+    let mut forms = FORMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = forms.entry((TypeId::of::<P>(), TypeId::of::<DB>())).or_insert_with(|| sql.clone());
+    if *known == sql {
+        return Ok(());
+    }
+    Err(Error::QueryBuilderError(format!("a statement of another form than before: {sql}").into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use diesel::prelude::*;
+    use diesel::sql_types::Integer;
+
+    #[test]
+    fn a_statement_of_another_form_fails() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        let mut run = |sql: &str| one_form!(diesel::dsl::sql::<Integer>(sql)).load::<i32>(&mut conn).is_ok();
+        assert!(run("SELECT 1"));
+        assert!(run("SELECT 1"));
+        assert!(!run("SELECT 1 + 1"));
+    }
+}

@@ -12,7 +12,7 @@ use crate::schema::registrations;
 use crate::{PlatformTx, StoreError, TenantTx};
 
 #[derive(HasQuery, Insertable)]
-#[diesel(table_name = registrations)]
+#[diesel(table_name = registrations, treat_none_as_default_value = false)]
 struct RegistrationRow {
     directory: String,
     id: String,
@@ -78,7 +78,7 @@ pub fn insert(tx: &mut TenantTx<'_>, registration: &Registration) -> Result<(), 
         expires_at: registration.expires_at.as_micros(),
         link_digest: registration.link.map(|digest| digest.as_bytes().to_vec()),
     };
-    on!(tx, |conn| diesel::insert_into(registrations::table).values(&row).keep_prepared().execute(conn))?;
+    on!(tx, |conn| diesel::insert_into(registrations::table).values(&row).execute(conn))?;
     Ok(())
 }
 
@@ -89,12 +89,14 @@ pub fn list_by_email(
     now: Timestamp,
 ) -> Result<Vec<Registration>, StoreError> {
     let directory = registrations::directory.eq(tx.key());
-    let rows: Vec<RegistrationRow> = on!(tx, |conn| RegistrationRow::query()
-        .filter(directory)
-        .filter(registrations::email_key.eq(email.key()))
-        .filter(registrations::expires_at.gt(now.as_micros()))
-        .order((registrations::created_at.desc(), registrations::id.desc()))
-        .load(conn))?;
+    let rows: Vec<RegistrationRow> = on!(tx, |conn| one_form!(
+        RegistrationRow::query()
+            .filter(directory)
+            .filter(registrations::email_key.eq(email.key()))
+            .filter(registrations::expires_at.gt(now.as_micros()))
+            .order((registrations::created_at.desc(), registrations::id.desc()))
+    )
+    .load(conn))?;
     rows.into_iter().map(Registration::try_from).collect()
 }
 

@@ -148,12 +148,14 @@ pub fn find_by_email(
     email: &Email,
 ) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
     let directory = users::directory.eq(tx.key());
-    let row: Option<(UserRow, Option<String>)> = on!(tx, |conn| users::table
-        .filter(directory)
-        .filter(users::email_key.eq(email.key()))
-        .select((UserRow::as_select(), users::password_hash))
-        .get_result(conn)
-        .optional())?;
+    let row: Option<(UserRow, Option<String>)> = on!(tx, |conn| one_form!(
+        users::table
+            .filter(directory)
+            .filter(users::email_key.eq(email.key()))
+            .select((UserRow::as_select(), users::password_hash))
+    )
+    .get_result(conn)
+    .optional())?;
     row.map(|(row, hash)| Ok((User::try_from(row)?, hash.map(PasswordHash::new)))).transpose()
 }
 
@@ -171,13 +173,16 @@ fn first_from(tx: &mut TenantTx<'_>, place: &str) -> Result<Option<Option<String
     // As the index has it: the last twelve characters.
     let end = || sql::<Text>("substr(users.id, 19)");
     let directory = users::directory.eq(tx.key());
-    Ok(on!(tx, |conn| users::table
-        .filter(directory)
-        .filter(end().ge(place))
-        .order(end())
-        .select(users::password_hash)
-        .first(conn)
-        .optional())?)
+    Ok(on!(tx, |conn| one_form!(
+        users::table
+            .filter(directory)
+            .filter(end().ge(place))
+            .order(end())
+            .select(users::password_hash)
+            .limit(1)
+    )
+    .get_result(conn)
+    .optional())?)
 }
 
 /// The directory's user with this id, as others have left it, which nobody else changes before the

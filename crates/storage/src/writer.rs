@@ -128,7 +128,7 @@ where
             self.result = Some(Err(StoreError::Unavailable("too many writes are waiting".to_owned())));
             return Ran::Apart;
         }
-        if dialect::begin_savepoint(connection).is_err() {
+        if dialect::begin_part(connection).is_err() {
             return Ran::Broken;
         }
         let began = Instant::now();
@@ -146,8 +146,8 @@ where
             Err(_) => Err(StoreError::Failed("a transaction panicked".to_owned())),
         };
         let settled = match &result {
-            Ok(_) => dialect::commit(connection),
-            Err(_) => dialect::rollback(connection),
+            Ok(_) => dialect::keep_part(connection),
+            Err(_) => dialect::undo_part(connection),
         };
         if result.is_ok() {
             self.claim = Some(claim);

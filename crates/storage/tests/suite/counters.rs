@@ -39,6 +39,26 @@ both_backends! {
         assert_eq!(results.unwrap(), [true, false]);
     }
 
+    fn three_at_once_count_up_to_the_first_that_is_used_up(database: TestDatabase) {
+        let (store, scope) = (database.open(), tenant());
+        let three = [
+            Budget { name: "first", max: 4, ..BUDGET },
+            Budget { name: "second", max: 2, ..BUDGET },
+            Budget { name: "third", max: 9, ..BUDGET },
+        ];
+        let took = [0; 4].map(|_| {
+            store.write(move |tx| counters::take_three(&mut tx.tenant(&scope), &three, "a", NOW)).unwrap()
+        });
+        assert_eq!(took, [true, true, false, false]);
+        let left = three.map(|budget| {
+            let left = |_: &i32| {
+                store.write(move |tx| counters::take(&mut tx.tenant(&scope), budget, "a", NOW)).unwrap()
+            };
+            (1..=20).take_while(left).count()
+        });
+        assert_eq!(left, [0, 0, 7], "the third was counted where the second had room");
+    }
+
     fn owners_do_not_share_budgets(database: TestDatabase) {
         let (store, one, other) = (database.open(), tenant(), tenant());
         for _ in 0..5 {
