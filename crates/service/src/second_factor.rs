@@ -51,9 +51,19 @@ impl FactorCheck {
         user: UserId,
         typed: Option<&TypedFactor>,
     ) -> Result<FactorVerdict, StoreError> {
-        let Some(sealed) = second_factors::find_totp(tx, user)?.secret else {
-            return Ok(FactorVerdict::NotEnrolled);
-        };
+        let sealed = second_factors::find_totp(tx, user)?.secret;
+        self.check_found(tx, user, sealed, typed)
+    }
+
+    /// The same, where the sealed secret of the user's authenticator app was found in the same transaction.
+    pub(crate) fn check_found(
+        &self,
+        tx: &mut TenantTx<'_>,
+        user: UserId,
+        sealed: Option<Vec<u8>>,
+        typed: Option<&TypedFactor>,
+    ) -> Result<FactorVerdict, StoreError> {
+        let Some(sealed) = sealed else { return Ok(FactorVerdict::NotEnrolled) };
         let right = match typed {
             None => return Ok(FactorVerdict::Missing),
             Some(TypedFactor::Totp(code)) => {

@@ -12,6 +12,7 @@ use keystead_domain::second_factor::TypedFactor;
 use keystead_domain::sign_in_challenge::SignInChallenge;
 use keystead_domain::user::{SignInDecision, User, UserStatus};
 use keystead_domain::{Email, Owner, Secret, TokenDigest};
+use keystead_storage::users::SigningIn;
 use keystead_storage::{audit, registrations, sessions, sign_in_challenges, users};
 
 use crate::audit::Refine as _;
@@ -127,18 +128,18 @@ fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: Style
     let addresses = engine.settings.address_rule(owner);
 
     let place = engine.alike.place(owner, &email);
-    let (found, newest_sign_up, alike) = engine.store.read(|tx| {
-        let mut tenant = tx.tenant(&scope);
-        let found = users::find_by_email(&mut tenant, &email)?;
-        let newest_sign_up = registrations::list_by_email(&mut tenant, &email, now)?.into_iter().next();
-        Ok((found, newest_sign_up, users::find_alike(&mut tenant, &place)?))
-    })?;
-    let (checked, user, stored) = match (found, newest_sign_up) {
+    // Each by itself: what is found here is found again below before it opens anything. A sign-up is looked
+    // for first, so that one that is completed meanwhile is found as one or the other.
+    let store = &engine.store;
+    let sign_up =
+        store.look_up(|tx| registrations::find_newest_password(&mut tx.tenant(&scope), &email, now))?;
+    let found = store.look_up(|tx| users::find_by_email(&mut tx.tenant(&scope), &email))?;
+    let alike = store.look_up(|tx| users::find_alike(&mut tx.tenant(&scope), &place))?;
+    let (checked, user, stored) = match (found, sign_up) {
         (Some((user, stored)), _) => {
             (engine.hasher.verify(password.clone(), stored.as_ref()), Some(user), stored)
         }
-        (None, sign_up) => {
-            let stored = sign_up.map(|registration| registration.password);
+        (None, stored) => {
             (engine.hasher.verify_alike(password.clone(), stored.as_ref(), alike.as_ref()), None, stored)
         }
     };
@@ -199,15 +200,17 @@ fn sign_in(engine: &Engine, caller: &Caller, typed: PasswordSignIn, style: Style
     let signed_in = engine.store.write(move |tx| {
         let mut tenant = tx.tenant(&scope);
         // The user may have been locked, or given another password, while this one was checked.
-        let still = users::find_by_email(&mut tenant, &email)?.filter(|(found, hash)| {
-            found.id == user.id && found.may_sign_in(addresses) == decision && hash.as_ref() == Some(&stored)
+        let still = users::find_signing_in(&mut tenant, &email)?.filter(|found| {
+            found.user.id == user.id
+                && found.user.may_sign_in(addresses) == decision
+                && found.password.as_ref() == Some(&stored)
         });
-        let Some((user, _)) = still else {
+        let Some(SigningIn { user, factor: sealed, .. }) = still else {
             attempt.failed(&mut tenant, now)?;
             audit::insert(&mut tenant, &event.refused())?;
             return Ok(Decided::Refused);
         };
-        match factor.check(&mut tenant, user.id, second_factor.as_ref())? {
+        match factor.check_found(&mut tenant, user.id, sealed, second_factor.as_ref())? {
             FactorVerdict::NotEnrolled | FactorVerdict::Right => attempt.succeeded(&mut tenant)?,
             FactorVerdict::Missing => {
                 attempt.give_back(&mut tenant)?;

@@ -46,6 +46,8 @@ pub(crate) struct NextTry {
     slowdown: Option<Slowdown>,
     device: Option<TokenDigest>,
     job: JobId,
+    /// What failed before, when that was last looked at.
+    found: Option<Failures>,
 }
 
 impl NextTry {
@@ -55,7 +57,7 @@ impl NextTry {
         tx: &mut TenantTx<'_>,
         now: Timestamp,
     ) -> std::result::Result<std::result::Result<Try, Duration>, StoreError> {
-        let Self { email, slowdown, device, job } = self;
+        let Self { email, slowdown, device, job, .. } = self;
         let Some(slowdown) = slowdown else { return Ok(Ok(Try { email, counted: Counted::Nothing, job })) };
         if let Some(device) = device
             && devices::take_try(tx, slowdown, &device, &email, now)?
@@ -67,6 +69,22 @@ impl NextTry {
             counted: Counted::Address(slowdown, failures),
             job,
         }))
+    }
+}
+
+impl NextTry {
+    /// Counts the try with one statement, which is a transaction by itself: of the failures that were looked
+    /// at, unless they have changed since. Nothing where they have, or where a browser may have tries of its
+    /// own.
+    fn take_alone(&self, engine: &Engine, scope: TenantScope, now: Timestamp) -> Result<Option<Try>> {
+        let (Some(slowdown), None) = (self.slowdown, self.device) else { return Ok(None) };
+        let (found, email) = (self.found, self.email.clone());
+        let Ok(failures) = slowdown.take(found.unwrap_or(Failures::none(now)), now) else { return Ok(None) };
+        let taken = engine.store.write_alone(move |tx| {
+            slowdowns::take_found(&mut tx.tenant(&scope), &email, found.as_ref(), &failures)
+        })?;
+        let counted = Counted::Address(slowdown, failures);
+        Ok(taken.then(|| Try { email: self.email.clone(), counted, job: self.job }))
     }
 }
 
@@ -128,23 +146,21 @@ impl Engine {
     ) -> Result<NextTry> {
         let slowdown = self.settings.rate_limits.as_ref().map(|limits| limits.slowdown);
         let device = caller.device().copied();
+        let mut found = None;
         if let Some(slowdown) = slowdown {
-            let wait = self.store.read(|tx| {
-                let mut tenant = tx.tenant(&scope);
-                let wait = slowdowns::find(&mut tenant, email, now)?.wait(now);
-                let goes_on = match &device {
-                    Some(device) if wait > Duration::ZERO => {
-                        devices::has_tries(&mut tenant, slowdown, device, email, now)?
-                    }
-                    _ => false,
-                };
-                Ok(if goes_on { Duration::ZERO } else { wait })
-            })?;
-            if wait > Duration::ZERO {
+            found = self.store.look_up(|tx| slowdowns::find(&mut tx.tenant(&scope), email))?;
+            let wait = found.map_or(Duration::ZERO, |failures| failures.wait(now));
+            let goes_on = match &device {
+                Some(device) if wait > Duration::ZERO => self
+                    .store
+                    .look_up(|tx| devices::has_tries(&mut tx.tenant(&scope), slowdown, device, email, now))?,
+                _ => wait == Duration::ZERO,
+            };
+            if !goes_on {
                 return Err(self.too_early(caller.meter(), wait));
             }
         }
-        Ok(NextTry { email: email.clone(), slowdown, device, job: JobId::mint(now, &*self.env) })
+        Ok(NextTry { email: email.clone(), slowdown, device, job: JobId::mint(now, &*self.env), found })
     }
 
     /// Counts a try in a transaction of its own, before a check that takes long.
@@ -158,6 +174,9 @@ impl Engine {
         let next = self.next_try(caller, scope, email, now)?;
         if next.slowdown.is_none() {
             return Ok(Try { email: next.email, counted: Counted::Nothing, job: next.job });
+        }
+        if let Some(taken) = next.take_alone(self, scope, now)? {
+            return Ok(taken);
         }
         let taken = self.store.write(move |tx| next.take(&mut tx.tenant(&scope), now))?;
         taken.map_err(|wait| self.too_early(caller.meter(), wait))

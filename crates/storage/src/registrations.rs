@@ -100,6 +100,25 @@ pub fn list_by_email(
     rows.into_iter().map(Registration::try_from).collect()
 }
 
+/// The password of the newest registration that waits for this address.
+pub fn find_newest_password(
+    tx: &mut TenantTx<'_>,
+    email: &Email,
+    now: Timestamp,
+) -> Result<Option<PasswordHash>, StoreError> {
+    let directory = registrations::directory.eq(tx.key());
+    let hash: Option<String> = on!(tx, |conn| registrations::table
+        .filter(directory)
+        .filter(registrations::email_key.eq(email.key()))
+        .filter(registrations::expires_at.gt(now.as_micros()))
+        .order((registrations::created_at.desc(), registrations::id.desc()))
+        .select(registrations::password_hash)
+        .limit(1)
+        .get_result(conn)
+        .optional())?;
+    Ok(hash.map(PasswordHash::new))
+}
+
 /// Takes one try from every good code of this address, and returns the registrations whose code
 /// may now be compared. A try is taken before the comparison, so that concurrent guesses get no
 /// more of them than consecutive ones.

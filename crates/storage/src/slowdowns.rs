@@ -35,12 +35,51 @@ impl TryFrom<SlowdownRow> for Failures {
     }
 }
 
-/// The failures of an address.
-pub fn find(tx: &mut TenantTx<'_>, email: &Email, now: Timestamp) -> Result<Failures, StoreError> {
+/// The failures of an address, where there are any.
+pub fn find(tx: &mut TenantTx<'_>, email: &Email) -> Result<Option<Failures>, StoreError> {
     let key = (tx.key(), email.key());
     let row: Option<SlowdownRow> =
         on!(tx, |conn| SlowdownRow::query().find(key).get_result(conn).optional())?;
-    row.map_or(Ok(Failures::none(now)), Failures::try_from)
+    row.map(Failures::try_from).transpose()
+}
+
+/// Writes down what [`Slowdown::take`] made of the failures that were [found](find), with one statement and
+/// only if they still are what they were: false where another caller was faster, and then nothing changed. So
+/// concurrent callers get no more tries than consecutive ones.
+pub fn take_found(
+    tx: &mut TenantTx<'_>,
+    email: &Email,
+    found: Option<&Failures>,
+    taken: &Failures,
+) -> Result<bool, StoreError> {
+    let (directory, count) = (tx.key(), i32::try_from(taken.count).unwrap_or(i32::MAX));
+    let values = (
+        slowdowns::failures.eq(count),
+        slowdowns::last_at.eq(taken.last_at.as_micros()),
+        slowdowns::next_at.eq(taken.next_at.as_micros()),
+        slowdowns::told.eq(taken.told),
+        slowdowns::expires_at.eq(taken.forgotten_at().as_micros()),
+    );
+    let changed: Option<i32> = match found {
+        Some(found) => on!(tx, |conn| diesel::update(slowdowns::table.find((&directory, email.key())))
+            .filter(slowdowns::failures.eq(i32::try_from(found.count).unwrap_or(i32::MAX)))
+            .filter(slowdowns::last_at.eq(found.last_at.as_micros()))
+            .filter(slowdowns::next_at.eq(found.next_at.as_micros()))
+            .filter(slowdowns::told.eq(found.told))
+            .set(values)
+            .returning(slowdowns::failures)
+            .keep_prepared()
+            .get_result(conn)
+            .optional())?,
+        None => on!(tx, |conn| diesel::insert_into(slowdowns::table)
+            .values((slowdowns::directory.eq(&directory), slowdowns::subject.eq(email.key()), values))
+            .on_conflict_do_nothing()
+            .returning(slowdowns::failures)
+            .keep_prepared()
+            .get_result(conn)
+            .optional())?,
+    };
+    Ok(changed.is_some())
 }
 
 /// Counts one more try of an address as failed, before it is checked, unless it has to wait:

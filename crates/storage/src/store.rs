@@ -125,10 +125,10 @@ impl Store {
             Backend::Sqlite { readers, .. } => readers,
             Backend::Postgres { pool } => pool,
         };
-        match looked_up(pool, pool.take()?, &f) {
+        match alone(pool, pool.take()?, &f) {
             Err(StoreError::Unavailable(_)) => {
                 pool.forget_idle();
-                looked_up(pool, pool.take()?, &f)
+                alone(pool, pool.take()?, &f)
             }
             done => done,
         }
@@ -154,6 +154,20 @@ impl Store {
                 }
                 Ok(value)
             }
+        }
+    }
+
+    /// Runs `f`, which writes with a single statement and neither ends a right nor records an event: a
+    /// statement by itself is a transaction, and BEGIN and COMMIT around it are two more ways to PostgreSQL
+    /// and back. When this returns `Ok`, what it wrote is durable.
+    pub fn write_alone<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _span = self.span("write");
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.write(self.claim(), f),
+            Backend::Postgres { pool } => alone(pool, pool.take()?, f),
         }
     }
 
@@ -223,13 +237,13 @@ fn pooled<T>(
     }
 }
 
-/// Runs `f` without a transaction. A connection that failed is not used again.
-fn looked_up<T>(
+/// Runs `f` without a transaction around its statements. A connection that failed is not used again.
+fn alone<T>(
     pool: &Pool<Connection>,
     mut connection: Connection,
-    f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    // Nothing is written, so no event takes a number.
+    // No event takes a number that is not written in a transaction.
     let mut claim = Claim::on(None);
     let found = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(&mut connection, &mut claim))))
         .unwrap_or_else(|_| Err(StoreError::Failed("a query panicked".to_owned())));

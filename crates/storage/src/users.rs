@@ -14,7 +14,7 @@ use keystead_domain::{Email, Timestamp};
 
 use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
-use crate::schema::{deployment, users};
+use crate::schema::{deployment, totp, users};
 use crate::{StoreError, TenantTx};
 
 #[derive(HasQuery, Insertable)]
@@ -157,6 +157,34 @@ pub fn find_by_email(
     .get_result(conn)
     .optional())?;
     row.map(|(row, hash)| Ok((User::try_from(row)?, hash.map(PasswordHash::new)))).transpose()
+}
+
+/// The directory's user with this address, its password hash, and the sealed secret of its second factor:
+/// each where it has one.
+pub fn find_signing_in(tx: &mut TenantTx<'_>, email: &Email) -> Result<Option<SigningIn>, StoreError> {
+    let directory = users::directory.eq(tx.key());
+    let of_user = users::directory.eq(totp::directory).and(users::id.eq(totp::user_id));
+    let row: Option<(UserRow, Option<String>, Option<Vec<u8>>)> = on!(tx, |conn| users::table
+        .left_join(totp::table.on(of_user))
+        .filter(directory)
+        .filter(users::email_key.eq(email.key()))
+        .select((UserRow::as_select(), users::password_hash, totp::secret.nullable()))
+        .get_result(conn)
+        .optional())?;
+    row.map(|(row, hash, factor)| {
+        Ok(SigningIn { user: User::try_from(row)?, password: hash.map(PasswordHash::new), factor })
+    })
+    .transpose()
+}
+
+/// What a sign-in is decided by.
+pub struct SigningIn {
+    /// Who.
+    pub user: User,
+    /// The hash of its password.
+    pub password: Option<PasswordHash>,
+    /// The sealed secret of its authenticator app, where that is in force.
+    pub factor: Option<Vec<u8>>,
 }
 
 /// The password hash of the directory's user whose id's random end comes first from `place` on,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use keystead_domain::policy::TenantScope;
 use keystead_domain::slowdown::{Failures, Slowdown};
 use keystead_domain::{Email, Timestamp};
-use keystead_storage::{Store, slowdowns};
+use keystead_storage::{Store, Tx, slowdowns};
 use keystead_testkit::both_backends;
 
 use crate::rows::{NOW, platform, tenant};
@@ -32,7 +32,7 @@ both_backends! {
         assert_eq!(take(&store, scope, "A@B.example", NOW), Err(second), "the same address");
         assert!(take(&store, scope, "c@b.example", NOW).is_ok(), "another address");
         assert!(take(&store, tenant(), "a@b.example", NOW).is_ok(), "another directory");
-        let found = store.read(|tx| slowdowns::find(&mut tx.tenant(&scope), &email("a@b.example"), NOW)).unwrap();
+        let found = store.read(|tx| slowdowns::find(&mut tx.tenant(&scope), &email("a@b.example"))).unwrap().unwrap();
         assert_eq!((found.count, found.wait(NOW)), (3, second));
         assert_eq!(take(&store, scope, "a@b.example", NOW + second).unwrap().count, 4);
     }
@@ -40,7 +40,8 @@ both_backends! {
     fn a_try_that_did_not_fail_is_given_back(database: TestDatabase) {
         let (store, scope) = (database.open(), tenant());
         let address = || email("a@b.example");
-        let find = || store.read(|tx| slowdowns::find(&mut tx.tenant(&scope), &address(), NOW)).unwrap();
+        let look = || store.look_up(|tx| slowdowns::find(&mut tx.tenant(&scope), &address())).unwrap();
+        let find = || look().unwrap();
         let give_back = |taken: Failures| {
             store.write(move |tx| slowdowns::give_back(&mut tx.tenant(&scope), &address(), &taken)).unwrap();
         };
@@ -54,7 +55,57 @@ both_backends! {
         let cleared = take(&store, scope, "a@b.example", NOW).unwrap();
         store.write(move |tx| slowdowns::clear(&mut tx.tenant(&scope), &address())).unwrap();
         give_back(cleared);
-        assert_eq!(find(), Failures::none(NOW));
+        assert_eq!(look(), None);
+    }
+
+    fn a_try_is_taken_only_while_what_was_found_is_so(database: TestDatabase) {
+        let (store, scope) = (database.open(), tenant());
+        let find = || store.look_up(|tx| slowdowns::find(&mut tx.tenant(&scope), &email("a@b.example"))).unwrap();
+        let take_found = |found: Option<Failures>| {
+            let taken = SLOWDOWN.take(found.unwrap_or(Failures::none(NOW)), NOW).unwrap();
+            let take = move |tx: &mut Tx<'_>| {
+                slowdowns::take_found(&mut tx.tenant(&scope), &email("a@b.example"), found.as_ref(), &taken)
+            };
+            store.write_alone(take).unwrap()
+        };
+        assert!(take_found(None));
+        let first = find().unwrap();
+        assert_eq!((first.count, first.last_at), (1, NOW));
+        assert!(!take_found(None), "another began to fail");
+        assert_eq!(find(), Some(first));
+        assert!(take_found(Some(first)));
+        let second = find().unwrap();
+        assert_eq!(second.count, 2);
+        assert!(!take_found(Some(first)), "another failed since");
+        assert!(!take_found(Some(Failures { told: true, ..second })));
+        assert_eq!(find(), Some(second));
+        store.write(move |tx| slowdowns::clear(&mut tx.tenant(&scope), &email("a@b.example"))).unwrap();
+        assert!(!take_found(Some(second)), "it signed in");
+        assert_eq!(find(), None);
+    }
+
+    fn of_those_who_found_the_same_one_takes_a_try(database: TestDatabase) {
+        const CALLERS: usize = 8;
+        let (store, scope) = (Arc::new(database.open()), tenant());
+        for found in [None, Some(Failures { count: 1, last_at: NOW, next_at: NOW, told: false })] {
+            let start = Arc::new(Barrier::new(CALLERS));
+            let callers: Vec<_> = (0..CALLERS)
+                .map(|_| {
+                    let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+                    thread::spawn(move || {
+                        let taken = SLOWDOWN.take(found.unwrap_or(Failures::none(NOW)), NOW).unwrap();
+                        start.wait();
+                        let take = move |tx: &mut Tx<'_>| {
+                            let mut tenant = tx.tenant(&scope);
+                            slowdowns::take_found(&mut tenant, &email("a@b.example"), found.as_ref(), &taken)
+                        };
+                        store.write_alone(take).unwrap()
+                    })
+                })
+                .collect();
+            let taken = callers.into_iter().map(|caller| caller.join().unwrap());
+            assert_eq!(taken.filter(|taken| *taken).count(), 1);
+        }
     }
 
     fn the_owner_is_told_once(database: TestDatabase) {
