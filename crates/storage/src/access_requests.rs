@@ -8,7 +8,6 @@ use keystead_domain::id::{AccessRequestId, AppId, TenantId};
 use keystead_domain::tenant::Tenant;
 
 use crate::apps::AppRow;
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{access_requests, apps, tenants};
 use crate::tenants::TenantRow;
@@ -98,7 +97,7 @@ pub fn insert(tx: &mut PlatformTx<'_>, request: &AccessRequest) -> Result<(), St
         decided_at: None,
         expires_at: Some((request.created_at + KEPT).as_micros()),
     };
-    on!(tx, |conn| diesel::insert_into(access_requests::table).values(&row).keep_prepared().execute(conn))?;
+    execute!(tx, diesel::insert_into(access_requests::table).values(&row))?;
     Ok(())
 }
 
@@ -139,17 +138,16 @@ pub fn approve(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let pending = access_requests::status.eq(RequestStatus::Pending.as_str());
-    let changed = on!(tx, |conn| diesel::update(access_requests::table.find(id.to_string()))
-        .filter(pending)
-        .set((
+    let changed = execute!(
+        tx,
+        diesel::update(access_requests::table.find(id.to_string())).filter(pending).set((
             access_requests::status.eq(RequestStatus::Approved.as_str()),
             access_requests::tenant_id.eq(tenant.to_string()),
             access_requests::app_id.eq(app.to_string()),
             access_requests::decided_at.eq(now.as_micros()),
             access_requests::expires_at.eq(None::<i64>),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     Ok(changed == 1)
 }
 
@@ -161,16 +159,15 @@ pub fn reject(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let pending = access_requests::status.eq(RequestStatus::Pending.as_str());
-    let changed = on!(tx, |conn| diesel::update(access_requests::table.find(id.to_string()))
-        .filter(pending)
-        .set((
+    let changed = execute!(
+        tx,
+        diesel::update(access_requests::table.find(id.to_string())).filter(pending).set((
             access_requests::status.eq(RequestStatus::Rejected.as_str()),
             access_requests::reason.eq(reason.as_str()),
             access_requests::decided_at.eq(now.as_micros()),
             access_requests::expires_at.eq((now + KEPT).as_micros()),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     Ok(changed == 1)
 }
 

@@ -7,7 +7,6 @@ use keystead_domain::address_change::AddressChange;
 use keystead_domain::id::UserId;
 use keystead_domain::{Timestamp, TokenDigest};
 
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::address_changes;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -47,18 +46,19 @@ pub fn replace(tx: &mut TenantTx<'_>, change: &AddressChange) -> Result<(), Stor
         address_changes::created_at.eq(change.created_at.as_micros()),
         address_changes::expires_at.eq(change.expires_at.as_micros()),
     );
-    on!(tx, |conn| diesel::insert_into(address_changes::table)
-        .values(values)
-        .on_conflict((address_changes::directory, address_changes::user_id))
-        .do_update()
-        .set((
-            address_changes::email.eq(excluded(address_changes::email)),
-            address_changes::digest.eq(excluded(address_changes::digest)),
-            address_changes::created_at.eq(excluded(address_changes::created_at)),
-            address_changes::expires_at.eq(excluded(address_changes::expires_at)),
-        ))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::insert_into(address_changes::table)
+            .values(values)
+            .on_conflict((address_changes::directory, address_changes::user_id))
+            .do_update()
+            .set((
+                address_changes::email.eq(excluded(address_changes::email)),
+                address_changes::digest.eq(excluded(address_changes::digest)),
+                address_changes::created_at.eq(excluded(address_changes::created_at)),
+                address_changes::expires_at.eq(excluded(address_changes::expires_at)),
+            ))
+    )?;
     Ok(())
 }
 

@@ -15,7 +15,6 @@ use keystead_domain::user::User;
 use keystead_domain::{Owner, Timestamp, TokenDigest};
 
 use crate::part::lower;
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{api_key_bars, api_key_secrets, api_keys, imported_keys, memberships, users};
 use crate::users::UserRow;
@@ -253,13 +252,14 @@ pub fn insert_secret(
 /// Lets the secrets that a key has now end at `end` at the latest; returns how many live ones there were.
 pub fn end_secrets(tx: &mut TenantTx<'_>, key: ApiKeyId, end: Timestamp) -> Result<usize, StoreError> {
     let directory = api_key_secrets::directory.eq(tx.key());
-    let ended = on!(tx, |conn| diesel::update(api_key_secrets::table)
-        .filter(directory)
-        .filter(api_key_secrets::key_id.eq(key.to_string()))
-        .filter(api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(end.as_micros())))
-        .set(api_key_secrets::ends_at.eq(Some(end.as_micros())))
-        .keep_prepared()
-        .execute(conn))?;
+    let ended = execute!(
+        tx,
+        diesel::update(api_key_secrets::table)
+            .filter(directory)
+            .filter(api_key_secrets::key_id.eq(key.to_string()))
+            .filter(api_key_secrets::ends_at.is_null().or(api_key_secrets::ends_at.gt(end.as_micros())))
+            .set(api_key_secrets::ends_at.eq(Some(end.as_micros())))
+    )?;
     tx.revoke(Revocation::ApiKey(key));
     Ok(ended)
 }
@@ -433,15 +433,14 @@ pub fn update(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), seen.id.to_string());
-    let changed = on!(tx, |conn| diesel::update(api_keys::table.find(key))
-        .filter(api_keys::scopes.eq(seen.scopes.to_string()))
-        .set((
+    let changed = execute!(
+        tx,
+        diesel::update(api_keys::table.find(key)).filter(api_keys::scopes.eq(seen.scopes.to_string())).set((
             api_keys::name.eq(name.as_str()),
             api_keys::scopes.eq(scopes.to_string()),
             api_keys::updated_at.eq(now.as_micros()),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     tx.revoke(Revocation::ApiKey(seen.id));
     Ok(changed == 1)
 }
@@ -450,10 +449,10 @@ pub fn update(
 /// one.
 pub fn hold(tx: &mut TenantTx<'_>, id: ApiKeyId, now: Timestamp) -> Result<bool, StoreError> {
     let key = (tx.key(), id.to_string());
-    let changed = on!(tx, |conn| diesel::update(api_keys::table.find(key))
-        .set(api_keys::updated_at.eq(now.as_micros()))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(api_keys::table.find(key)).set(api_keys::updated_at.eq(now.as_micros()))
+    )?;
     Ok(changed == 1)
 }
 
@@ -548,11 +547,14 @@ pub fn touch(
 ) -> Result<(), StoreError> {
     for (id, at) in uses {
         let key = (Owner::Platform.to_string(), id.to_string());
-        on!(tx, |conn| diesel::update(api_keys::table.find(key))
-            .filter(api_keys::last_used_at.is_null().or(api_keys::last_used_at.le((*at - grain).as_micros())))
-            .set(api_keys::last_used_at.eq(Some(at.as_micros())))
-            .keep_prepared()
-            .execute(conn))?;
+        execute!(
+            tx,
+            diesel::update(api_keys::table.find(key))
+                .filter(
+                    api_keys::last_used_at.is_null().or(api_keys::last_used_at.le((*at - grain).as_micros()))
+                )
+                .set(api_keys::last_used_at.eq(Some(at.as_micros())))
+        )?;
     }
     Ok(())
 }

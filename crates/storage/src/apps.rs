@@ -6,7 +6,6 @@ use keystead_domain::id::{AppId, AppSecretId};
 use keystead_domain::revocation::Revocation;
 use keystead_domain::{Timestamp, TokenDigest};
 
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{app_secrets, apps};
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -106,21 +105,17 @@ pub fn insert_secret(tx: &mut TenantTx<'_>, app: &App, secret: &AppSecret) -> Re
 pub fn hold(tx: &mut TenantTx<'_>, app: AppId) -> Result<bool, StoreError> {
     let key = (tx.key(), app.to_string());
     // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
-    let held = on!(tx, |conn| diesel::update(apps::table.find(key))
-        .set(apps::active.eq(apps::active))
-        .keep_prepared()
-        .execute(conn))?;
+    let held = execute!(tx, diesel::update(apps::table.find(key)).set(apps::active.eq(apps::active)))?;
     Ok(held == 1)
 }
 
 /// Disables or enables an app; whether that changed it.
 pub fn set_active(tx: &mut TenantTx<'_>, app: AppId, active: bool) -> Result<bool, StoreError> {
     let key = (tx.key(), app.to_string());
-    let changed = on!(tx, |conn| diesel::update(apps::table.find(key))
-        .filter(apps::active.ne(active))
-        .set(apps::active.eq(active))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(apps::table.find(key)).filter(apps::active.ne(active)).set(apps::active.eq(active))
+    )?;
     tx.revoke(Revocation::App(app));
     Ok(changed == 1)
 }
@@ -140,13 +135,14 @@ pub fn list_secrets(tx: &mut TenantTx<'_>, app: AppId) -> Result<Vec<AppSecret>,
 pub fn end_secrets(tx: &mut TenantTx<'_>, app: AppId, end: Timestamp) -> Result<(), StoreError> {
     let of_owner = app_secrets::owner.eq(tx.key());
     let later = app_secrets::ends_at.is_null().or(app_secrets::ends_at.gt(end.as_micros()));
-    on!(tx, |conn| diesel::update(app_secrets::table)
-        .filter(of_owner)
-        .filter(app_secrets::app_id.eq(app.to_string()))
-        .filter(later)
-        .set(app_secrets::ends_at.eq(end.as_micros()))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::update(app_secrets::table)
+            .filter(of_owner)
+            .filter(app_secrets::app_id.eq(app.to_string()))
+            .filter(later)
+            .set(app_secrets::ends_at.eq(end.as_micros()))
+    )?;
     tx.revoke(Revocation::App(app));
     Ok(())
 }
@@ -184,12 +180,13 @@ pub fn remove_unused_secrets(tx: &mut TenantTx<'_>, app: AppId) -> Result<(), St
 /// Remembers that a secret was used.
 pub fn touch_secret(tx: &mut TenantTx<'_>, secret: AppSecretId, now: Timestamp) -> Result<(), StoreError> {
     let of_owner = app_secrets::owner.eq(tx.key());
-    on!(tx, |conn| diesel::update(app_secrets::table)
-        .filter(of_owner)
-        .filter(app_secrets::id.eq(secret.to_string()))
-        .set(app_secrets::last_used_at.eq(now.as_micros()))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::update(app_secrets::table)
+            .filter(of_owner)
+            .filter(app_secrets::id.eq(secret.to_string()))
+            .set(app_secrets::last_used_at.eq(now.as_micros()))
+    )?;
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use keystead_domain::claim::ClaimLink;
 use keystead_domain::id::AppId;
 use keystead_domain::{Timestamp, TokenDigest};
 
-use crate::prepared::KeepPrepared as _;
 use crate::schema::claim_links;
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -20,17 +19,18 @@ pub fn replace(tx: &mut TenantTx<'_>, link: &ClaimLink) -> Result<(), StoreError
         claim_links::created_at.eq(link.created_at.as_micros()),
         claim_links::expires_at.eq(link.expires_at.as_micros()),
     );
-    on!(tx, |conn| diesel::insert_into(claim_links::table)
-        .values(values)
-        .on_conflict((claim_links::owner, claim_links::app_id))
-        .do_update()
-        .set((
-            claim_links::digest.eq(excluded(claim_links::digest)),
-            claim_links::created_at.eq(excluded(claim_links::created_at)),
-            claim_links::expires_at.eq(excluded(claim_links::expires_at)),
-        ))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::insert_into(claim_links::table)
+            .values(values)
+            .on_conflict((claim_links::owner, claim_links::app_id))
+            .do_update()
+            .set((
+                claim_links::digest.eq(excluded(claim_links::digest)),
+                claim_links::created_at.eq(excluded(claim_links::created_at)),
+                claim_links::expires_at.eq(excluded(claim_links::expires_at)),
+            ))
+    )?;
     Ok(())
 }
 

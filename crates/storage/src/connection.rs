@@ -39,6 +39,19 @@ macro_rules! on {
     };
 }
 
+/// Runs one statement that answers how many rows it changed, and [keeps it prepared](crate::prepared).
+macro_rules! execute {
+    ($tx:expr, $statement:expr) => {{
+        let statement = $crate::prepared::KeepPrepared::keep_prepared($statement);
+        match $tx.connection() {
+            $crate::connection::Connection::Sqlite(conn) => {
+                diesel::RunQueryDsl::execute(statement, &mut **conn)
+            }
+            $crate::connection::Connection::Postgres(conn) => $crate::postgres::execute(conn, statement),
+        }
+    }};
+}
+
 /// An open transaction. By itself it reaches no row of any owner but through
 /// [`locate`](crate::locate).
 pub struct Tx<'c> {

@@ -6,7 +6,6 @@ use diesel::upsert::excluded;
 use keystead_domain::Timestamp;
 use keystead_domain::limits::Budget;
 
-use crate::prepared::KeepPrepared as _;
 use crate::schema::counters;
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -95,10 +94,7 @@ pub fn give_back(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let key = (tx.key(), budget.name, subject, budget.window_start(now).as_micros());
-    on!(tx, |conn| diesel::update(counters::table.find(key))
-        .set(counters::count.eq(counters::count - 1))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(tx, diesel::update(counters::table.find(key)).set(counters::count.eq(counters::count - 1)))?;
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 use keystead_domain::audit::seal::{EndMark, Vouch};
 
-use crate::prepared::KeepPrepared as _;
 use crate::schema::deployment;
 use crate::{PlatformTx, StoreError, seals};
 
@@ -48,11 +47,12 @@ pub fn replace_master_key(
     for (key, old, new) in [(MASTER_KEY_ID, &old.master_key_id, new_id), (ROOT_KEY, &old.root_key, root_key)]
     {
         let Some(old) = old else { return Ok(false) };
-        replaced += on!(tx, |conn| diesel::update(deployment::table.find(key))
-            .filter(deployment::value.eq(old))
-            .set(deployment::value.eq(new))
-            .keep_prepared()
-            .execute(conn))?;
+        replaced += execute!(
+            tx,
+            diesel::update(deployment::table.find(key))
+                .filter(deployment::value.eq(old))
+                .set(deployment::value.eq(new))
+        )?;
         if replaced == 0 {
             return Ok(false);
         }
@@ -91,10 +91,7 @@ pub fn replace_root_key(tx: &mut PlatformTx<'_>, old: &str, new: &str) -> Result
 
 pub(crate) fn move_audit_end(tx: &mut PlatformTx<'_>, mark: &EndMark) -> Result<(), StoreError> {
     let mark = mark.to_string();
-    on!(tx, |conn| diesel::update(deployment::table.find(AUDIT_END))
-        .set(deployment::value.eq(&mark))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(tx, diesel::update(deployment::table.find(AUDIT_END)).set(deployment::value.eq(&mark)))?;
     Ok(())
 }
 

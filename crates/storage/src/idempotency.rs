@@ -4,7 +4,6 @@ use diesel::prelude::*;
 use keystead_domain::idempotency::{ANSWER_KEPT, Attempt, Attempted, StoredAnswer};
 use keystead_domain::{Owner, Timestamp, TokenDigest};
 
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::idempotency_answers;
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -58,11 +57,8 @@ pub fn attempt(
         created_at: now.as_micros(),
         expires_at: (now + ANSWER_KEPT).as_micros(),
     };
-    let kept = on!(tx, |conn| diesel::insert_into(idempotency_answers::table)
-        .values(&row)
-        .on_conflict_do_nothing()
-        .keep_prepared()
-        .execute(conn))?;
+    let kept =
+        execute!(tx, diesel::insert_into(idempotency_answers::table).values(&row).on_conflict_do_nothing())?;
     if kept == 1 {
         return Ok(Attempted::First);
     }

@@ -12,7 +12,6 @@ use keystead_domain::user::User;
 use keystead_domain::{Email, Owner, Timestamp};
 
 use crate::part::{coalesce, lower};
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{memberships, tenants, totp, users};
 use crate::tenants::TenantRow;
@@ -180,10 +179,7 @@ pub fn find_of(tx: &mut TenantTx<'_>, user: UserId) -> Result<Option<Membership>
 pub fn hold_owners(tx: &mut TenantTx<'_>) -> Result<(), StoreError> {
     let tenant = tx.key();
     // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
-    on!(tx, |conn| diesel::update(tenants::table.find(tenant))
-        .set(tenants::status.eq(tenants::status))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(tx, diesel::update(tenants::table.find(tenant)).set(tenants::status.eq(tenants::status)))?;
     Ok(())
 }
 
@@ -201,11 +197,12 @@ pub fn count_other_owners(tx: &mut TenantTx<'_>, id: MembershipId) -> Result<i64
 /// Gives a member another role; whether the one that was seen still stood.
 pub fn set_role(tx: &mut TenantTx<'_>, seen: &Membership, role: Role) -> Result<bool, StoreError> {
     let key = (tx.key(), seen.id.to_string());
-    let changed = on!(tx, |conn| diesel::update(memberships::table.find(key))
-        .filter(memberships::role.eq(seen.role.as_str()))
-        .set(memberships::role.eq(role.as_str()))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(memberships::table.find(key))
+            .filter(memberships::role.eq(seen.role.as_str()))
+            .set(memberships::role.eq(role.as_str()))
+    )?;
     tx.revoke(Revocation::User(seen.user));
     Ok(changed == 1)
 }

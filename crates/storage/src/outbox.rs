@@ -120,29 +120,28 @@ pub fn claim_due(
 
 /// Erases the message of a mail that was sent.
 pub fn mark_sent(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<(), StoreError> {
-    on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
-        .set((
+    execute!(
+        tx,
+        diesel::update(outbox::table.find(id.to_string())).set((
             outbox::sealed.eq(None::<Vec<u8>>),
             outbox::next_attempt_at.eq(None::<i64>),
             outbox::sent_at.eq(now.as_micros()),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     Ok(())
 }
 
 /// Erases the message of a mail that is given up; true unless it was sent or given up already.
 pub fn mark_failed(tx: &mut PlatformTx<'_>, id: MailId, now: Timestamp) -> Result<bool, StoreError> {
     let waits = outbox::next_attempt_at.is_not_null();
-    let given_up = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
-        .filter(waits)
-        .set((
+    let given_up = execute!(
+        tx,
+        diesel::update(outbox::table.find(id.to_string())).filter(waits).set((
             outbox::sealed.eq(None::<Vec<u8>>),
             outbox::next_attempt_at.eq(None::<i64>),
             outbox::failed_at.eq(now.as_micros()),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     Ok(given_up == 1)
 }
 
@@ -156,11 +155,12 @@ pub fn retry_at(
 ) -> Result<bool, StoreError> {
     let waits = outbox::next_attempt_at.is_not_null();
     let refusals = i32::try_from(refusals).unwrap_or(i32::MAX);
-    let postponed = on!(tx, |conn| diesel::update(outbox::table.find(id.to_string()))
-        .filter(waits)
-        .set((outbox::next_attempt_at.eq(at.as_micros()), outbox::refusals.eq(refusals)))
-        .keep_prepared()
-        .execute(conn))?;
+    let postponed = execute!(
+        tx,
+        diesel::update(outbox::table.find(id.to_string()))
+            .filter(waits)
+            .set((outbox::next_attempt_at.eq(at.as_micros()), outbox::refusals.eq(refusals)))
+    )?;
     Ok(postponed == 1)
 }
 

@@ -8,9 +8,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use diesel::connection::TransactionManager as _;
+use diesel::pg::Pg;
+use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::{Connection as DieselConnection, QueryResult};
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection};
+use diesel_async::{AnsiTransactionManager, AsyncConnectionCore, AsyncPgConnection};
 use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
@@ -276,6 +278,16 @@ fn unreachable(error: &tokio_postgres::Error) -> StoreError {
 pub(crate) fn begin(conn: &mut Postgres, sql: &str) -> QueryResult<()> {
     let Postgres { connection, driver } = conn;
     driver.block_on(AnsiTransactionManager::begin_transaction_sql(&mut **connection, sql))
+}
+
+/// Runs a statement without an answer. diesel's own way passes it by reference, and a reference to a statement
+/// does not say that it is to be kept prepared.
+pub(crate) fn execute(
+    conn: &mut Postgres,
+    statement: impl QueryFragment<Pg> + QueryId,
+) -> QueryResult<usize> {
+    let Postgres { connection, driver } = conn;
+    driver.block_on(AsyncConnectionCore::execute_returning_count(&mut **connection, statement))
 }
 
 pub(crate) fn commit(conn: &mut PgConnection) -> QueryResult<()> {

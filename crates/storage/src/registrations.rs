@@ -166,15 +166,15 @@ pub fn replace_code(
     link: Option<&TokenDigest>,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), id.to_string());
-    let changed = on!(tx, |conn| diesel::update(registrations::table.find(key))
-        .set((
+    let changed = execute!(
+        tx,
+        diesel::update(registrations::table.find(key)).set((
             registrations::code_mac.eq(code.mac.as_bytes().to_vec()),
             registrations::code_expires_at.eq(code.expires_at.as_micros()),
             registrations::code_tries_left.eq(i32::from(code.tries_left)),
             registrations::link_digest.eq(link.map(|digest| digest.as_bytes().to_vec())),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     Ok(changed == 1)
 }
 
@@ -223,14 +223,13 @@ pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Re
 /// Takes its code and its link from every registration of every directory; returns how many had one. The
 /// registrations wait on, and can be sent a new one.
 pub fn forget_codes(tx: &mut PlatformTx<'_>) -> Result<usize, StoreError> {
-    Ok(on!(tx, |conn| diesel::update(registrations::table)
-        .filter(registrations::code_mac.is_not_null())
-        .set((
+    Ok(execute!(
+        tx,
+        diesel::update(registrations::table).filter(registrations::code_mac.is_not_null()).set((
             registrations::code_mac.eq(None::<Vec<u8>>),
             registrations::code_expires_at.eq(None::<i64>),
             registrations::code_tries_left.eq(None::<i32>),
             registrations::link_digest.eq(None::<Vec<u8>>),
         ))
-        .keep_prepared()
-        .execute(conn))?)
+    )?)
 }

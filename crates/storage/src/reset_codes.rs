@@ -18,13 +18,14 @@ pub fn replace(tx: &mut TenantTx<'_>, user: UserId, code: &PendingCode) -> Resul
         reset_codes::tries_left.eq(i32::from(code.tries_left)),
     );
     let key = (reset_codes::directory.eq(tx.key()), reset_codes::user_id.eq(user.to_string()));
-    on!(tx, |conn| diesel::insert_into(reset_codes::table)
-        .values((key, values.clone()))
-        .on_conflict((reset_codes::directory, reset_codes::user_id))
-        .do_update()
-        .set(values)
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::insert_into(reset_codes::table)
+            .values((key, values.clone()))
+            .on_conflict((reset_codes::directory, reset_codes::user_id))
+            .do_update()
+            .set(values)
+    )?;
     Ok(())
 }
 

@@ -10,7 +10,6 @@ use keystead_domain::audit::seal::{EndMark, Head, Link, MOST_IN_A_SEAL, Mac, Rem
 use keystead_domain::id::ProcessId;
 
 use crate::audit::EventRow;
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{audit_events, audit_processes, audit_seals};
 use crate::{PlatformTx, StoreError, deployment, dialect};
@@ -153,7 +152,7 @@ pub fn any_of_others(tx: &mut PlatformTx<'_>, process: ProcessId) -> Result<bool
 /// moves with it, unless the mark is of another end: then something is wrong, and stays so.
 pub fn insert(tx: &mut PlatformTx<'_>, seal: &Seal, head: Head, key: &dyn Vouch) -> Result<(), StoreError> {
     let row = SealRow::from(seal);
-    on!(tx, |conn| diesel::insert_into(audit_seals::table).values(&row).keep_prepared().execute(conn))?;
+    execute!(tx, diesel::insert_into(audit_seals::table).values(&row))?;
     // Read when the place is ours: nobody else moves it until we have committed.
     if deployment::audit_end(tx)?.and_then(|mark| mark.authentic(key)) == Some(head) {
         deployment::move_audit_end(tx, &EndMark::new(Head::after(seal), key))?;
@@ -220,14 +219,13 @@ pub fn list_removable(
 
 /// Removes the events that a seal covers, and marks the seal, unless it is marked already.
 pub fn remove_range(tx: &mut PlatformTx<'_>, seal: &Seal, removal: &Removal) -> Result<bool, StoreError> {
-    let marked = on!(tx, |conn| diesel::update(audit_seals::table.find(seal.number))
-        .filter(audit_seals::removed_at.is_null())
-        .set((
+    let marked = execute!(
+        tx,
+        diesel::update(audit_seals::table.find(seal.number)).filter(audit_seals::removed_at.is_null()).set((
             audit_seals::removed_at.eq(removal.at.as_micros()),
             audit_seals::removal_mac.eq(removal.mac.as_bytes().to_vec()),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     if marked == 0 {
         return Ok(false);
     }
@@ -334,13 +332,14 @@ pub fn settle(
 /// Remembers that a process runs and may have events that no seal covers.
 pub fn touch_process(tx: &mut PlatformTx<'_>, id: ProcessId, now: Timestamp) -> Result<(), StoreError> {
     let values = (audit_processes::id.eq(id.to_string()), audit_processes::seen_at.eq(now.as_micros()));
-    on!(tx, |conn| diesel::insert_into(audit_processes::table)
-        .values(values)
-        .on_conflict(audit_processes::id)
-        .do_update()
-        .set(audit_processes::seen_at.eq(now.as_micros()))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::insert_into(audit_processes::table)
+            .values(values)
+            .on_conflict(audit_processes::id)
+            .do_update()
+            .set(audit_processes::seen_at.eq(now.as_micros()))
+    )?;
     Ok(())
 }
 

@@ -6,7 +6,6 @@ use keystead_domain::registration::CodeMac;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::second_factor::TotpStep;
 
-use crate::prepared::KeepPrepared as _;
 use crate::schema::{recovery_codes, totp};
 use crate::{PlatformTx, StoreError, TenantTx};
 
@@ -33,13 +32,14 @@ pub fn find_totp(tx: &mut TenantTx<'_>, user: UserId) -> Result<StoredTotp, Stor
 pub fn set_pending_totp(tx: &mut TenantTx<'_>, user: UserId, sealed: &[u8]) -> Result<(), StoreError> {
     let values =
         (totp::directory.eq(tx.key()), totp::user_id.eq(user.to_string()), totp::pending_secret.eq(sealed));
-    on!(tx, |conn| diesel::insert_into(totp::table)
-        .values(values)
-        .on_conflict((totp::directory, totp::user_id))
-        .do_update()
-        .set(totp::pending_secret.eq(sealed))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::insert_into(totp::table)
+            .values(values)
+            .on_conflict((totp::directory, totp::user_id))
+            .do_update()
+            .set(totp::pending_secret.eq(sealed))
+    )?;
     Ok(())
 }
 
@@ -52,16 +52,15 @@ pub fn activate_totp(
     spent: TotpStep,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(totp::table.find(key))
-        .filter(totp::pending_secret.eq(pending))
-        .set((
+    let changed = execute!(
+        tx,
+        diesel::update(totp::table.find(key)).filter(totp::pending_secret.eq(pending)).set((
             totp::secret.eq(totp::pending_secret),
             totp::last_step.eq(Some(spent.number())),
             totp::pending_secret.eq(None::<Vec<u8>>),
             totp::enrolled_in.eq(Some(session.to_string())),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
@@ -69,11 +68,12 @@ pub fn activate_totp(
 /// Moves the last used step forward; true for one caller, and never for a step at or before it.
 pub fn spend_totp_step(tx: &mut TenantTx<'_>, user: UserId, step: TotpStep) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(totp::table.find(key))
-        .filter(totp::last_step.lt(step.number()))
-        .set(totp::last_step.eq(Some(step.number())))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(totp::table.find(key))
+            .filter(totp::last_step.lt(step.number()))
+            .set(totp::last_step.eq(Some(step.number())))
+    )?;
     Ok(changed == 1)
 }
 
@@ -170,10 +170,11 @@ pub fn consume_recovery_code(tx: &mut TenantTx<'_>, user: UserId, mac: &CodeMac)
 
 /// Counts every code up to `step` as used, for every user.
 pub fn spend_steps_until(tx: &mut PlatformTx<'_>, step: TotpStep) -> Result<(), StoreError> {
-    on!(tx, |conn| diesel::update(totp::table)
-        .filter(totp::last_step.lt(step.number()))
-        .set(totp::last_step.eq(Some(step.number())))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::update(totp::table)
+            .filter(totp::last_step.lt(step.number()))
+            .set(totp::last_step.eq(Some(step.number())))
+    )?;
     Ok(())
 }

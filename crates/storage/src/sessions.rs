@@ -8,7 +8,6 @@ use keystead_domain::session::{Session, UserAgent};
 use keystead_domain::user::User;
 use keystead_domain::{Timestamp, TokenDigest};
 
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{sessions, totp, users};
 use crate::users::UserRow;
@@ -160,10 +159,7 @@ pub fn remove_others(tx: &mut TenantTx<'_>, user: UserId, kept: SessionId) -> Re
 /// Remembers that a session was used.
 pub fn touch(tx: &mut TenantTx<'_>, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
     let key = (tx.key(), id.to_string());
-    on!(tx, |conn| diesel::update(sessions::table.find(key))
-        .set(sessions::last_seen_at.eq(now.as_micros()))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(tx, diesel::update(sessions::table.find(key)).set(sessions::last_seen_at.eq(now.as_micros())))?;
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use keystead_domain::Timestamp;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::signing_key::{SigningKeyRecord, SigningKeyState};
 
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::signing_keys;
 use crate::{PlatformTx, StoreError};
@@ -87,11 +86,12 @@ pub fn list(tx: &mut PlatformTx<'_>) -> Result<Vec<StoredSigningKey>, StoreError
 
 /// Retires the key that signs, if it is this one; true for one caller.
 pub fn retire(tx: &mut PlatformTx<'_>, kid: &str, until: Timestamp) -> Result<bool, StoreError> {
-    let retired = on!(tx, |conn| diesel::update(signing_keys::table.find(kid))
-        .filter(signing_keys::state.eq("current"))
-        .set((signing_keys::state.eq("retired"), signing_keys::verifies_until.eq(until.as_micros())))
-        .keep_prepared()
-        .execute(conn))?;
+    let retired = execute!(
+        tx,
+        diesel::update(signing_keys::table.find(kid))
+            .filter(signing_keys::state.eq("current"))
+            .set((signing_keys::state.eq("retired"), signing_keys::verifies_until.eq(until.as_micros())))
+    )?;
     tx.revoke(Revocation::SigningKeys);
     Ok(retired == 1)
 }
@@ -99,11 +99,12 @@ pub fn retire(tx: &mut PlatformTx<'_>, kid: &str, until: Timestamp) -> Result<bo
 /// Lets the key that comes next sign, if it is this one. The key that signed has to be
 /// [retired](retire) before.
 pub fn activate(tx: &mut PlatformTx<'_>, kid: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let activated = on!(tx, |conn| diesel::update(signing_keys::table.find(kid))
-        .filter(signing_keys::state.eq("next"))
-        .set((signing_keys::state.eq("current"), signing_keys::activated_at.eq(now.as_micros())))
-        .keep_prepared()
-        .execute(conn))?;
+    let activated = execute!(
+        tx,
+        diesel::update(signing_keys::table.find(kid))
+            .filter(signing_keys::state.eq("next"))
+            .set((signing_keys::state.eq("current"), signing_keys::activated_at.eq(now.as_micros())))
+    )?;
     tx.revoke(Revocation::SigningKeys);
     Ok(activated == 1)
 }

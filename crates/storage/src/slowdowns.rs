@@ -115,16 +115,16 @@ pub fn take(
         Err(wait) => return Ok(Err(wait)),
     };
     let key = (tx.key(), email.key());
-    on!(tx, |conn| diesel::update(slowdowns::table.find(key))
-        .set((
+    execute!(
+        tx,
+        diesel::update(slowdowns::table.find(key)).set((
             slowdowns::failures.eq(i32::try_from(taken.count).unwrap_or(i32::MAX)),
             slowdowns::last_at.eq(taken.last_at.as_micros()),
             slowdowns::next_at.eq(taken.next_at.as_micros()),
             slowdowns::told.eq(taken.told),
             slowdowns::expires_at.eq(taken.forgotten_at().as_micros()),
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     Ok(Ok(taken))
 }
 
@@ -134,17 +134,19 @@ pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Resu
     let directory = tx.key();
     let key = || (directory.as_str(), email.key());
     let counted = i32::try_from(taken.count).unwrap_or(i32::MAX);
-    let last = on!(tx, |conn| diesel::update(slowdowns::table.find(key()))
-        .filter(slowdowns::failures.eq(counted))
-        .set((slowdowns::failures.eq(counted - 1), slowdowns::next_at.eq(taken.last_at.as_micros())))
-        .keep_prepared()
-        .execute(conn))?;
+    let last = execute!(
+        tx,
+        diesel::update(slowdowns::table.find(key()))
+            .filter(slowdowns::failures.eq(counted))
+            .set((slowdowns::failures.eq(counted - 1), slowdowns::next_at.eq(taken.last_at.as_micros())))
+    )?;
     if last == 0 {
-        on!(tx, |conn| diesel::update(slowdowns::table.find(key()))
-            .filter(slowdowns::failures.gt(0))
-            .set(slowdowns::failures.eq(slowdowns::failures - 1))
-            .keep_prepared()
-            .execute(conn))?;
+        execute!(
+            tx,
+            diesel::update(slowdowns::table.find(key()))
+                .filter(slowdowns::failures.gt(0))
+                .set(slowdowns::failures.eq(slowdowns::failures - 1))
+        )?;
     }
     Ok(())
 }
@@ -154,11 +156,12 @@ pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Resu
 pub fn keep(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Result<(), StoreError> {
     let key = (tx.key(), email.key());
     let counted = i32::try_from(taken.count).unwrap_or(i32::MAX);
-    on!(tx, |conn| diesel::update(slowdowns::table.find(key))
-        .filter(slowdowns::failures.eq(counted))
-        .set((slowdowns::failures.eq(counted), slowdowns::next_at.eq(slowdowns::next_at)))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::update(slowdowns::table.find(key))
+            .filter(slowdowns::failures.eq(counted))
+            .set((slowdowns::failures.eq(counted), slowdowns::next_at.eq(slowdowns::next_at)))
+    )?;
     Ok(())
 }
 
@@ -166,11 +169,12 @@ pub fn keep(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Result<()
 /// they are forgotten or cleared.
 pub fn tell(tx: &mut TenantTx<'_>, email: &Email) -> Result<bool, StoreError> {
     let key = (tx.key(), email.key());
-    let changed = on!(tx, |conn| diesel::update(slowdowns::table.find(key))
-        .filter(slowdowns::told.eq(false))
-        .set(slowdowns::told.eq(true))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(slowdowns::table.find(key))
+            .filter(slowdowns::told.eq(false))
+            .set(slowdowns::told.eq(true))
+    )?;
     Ok(changed == 1)
 }
 

@@ -8,7 +8,6 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::slug::Slug;
 use keystead_domain::tenant::{Demands, PlanName, Tenant, TenantStatus};
 
-use crate::prepared::KeepPrepared as _;
 use crate::row::Reading;
 use crate::schema::{apps, counters, jobs, outbox, registrations, slowdowns, tenants, users};
 use crate::{PlatformTx, StoreError, TenantTx};
@@ -64,7 +63,7 @@ impl TryFrom<TenantRow> for Tenant {
 /// Adds a tenant. Its slug may be [taken](crate::UniqueKey::TenantSlug).
 pub fn insert(tx: &mut PlatformTx<'_>, tenant: &Tenant) -> Result<(), StoreError> {
     let row = TenantRow::from(tenant);
-    on!(tx, |conn| diesel::insert_into(tenants::table).values(&row).keep_prepared().execute(conn))?;
+    execute!(tx, diesel::insert_into(tenants::table).values(&row))?;
     Ok(())
 }
 
@@ -94,22 +93,24 @@ pub fn find(tx: &mut PlatformTx<'_>, id: TenantId) -> Result<Option<Tenant>, Sto
 
 /// Puts a tenant on another plan; whether that changed it.
 pub fn set_plan(tx: &mut PlatformTx<'_>, id: TenantId, plan: &PlanName) -> Result<bool, StoreError> {
-    let changed = on!(tx, |conn| diesel::update(tenants::table.find(id.to_string()))
-        .filter(tenants::plan.ne(plan.as_str()))
-        .set(tenants::plan.eq(plan.as_str()))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(tenants::table.find(id.to_string()))
+            .filter(tenants::plan.ne(plan.as_str()))
+            .set(tenants::plan.eq(plan.as_str()))
+    )?;
     tx.revoke(Revocation::Tenant(id));
     Ok(changed == 1)
 }
 
 /// Suspends or resumes a tenant; whether that changed it.
 pub fn set_status(tx: &mut PlatformTx<'_>, id: TenantId, status: TenantStatus) -> Result<bool, StoreError> {
-    let changed = on!(tx, |conn| diesel::update(tenants::table.find(id.to_string()))
-        .filter(tenants::status.ne(status.as_str()))
-        .set(tenants::status.eq(status.as_str()))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(tenants::table.find(id.to_string()))
+            .filter(tenants::status.ne(status.as_str()))
+            .set(tenants::status.eq(status.as_str()))
+    )?;
     tx.revoke(Revocation::Tenant(id));
     Ok(changed == 1)
 }

@@ -242,11 +242,12 @@ pub fn replace_password(
     new: &PasswordHash,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .filter(users::password_hash.eq(checked.as_stored()))
-        .set(users::password_hash.eq(new.as_stored()))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(users::table.find(key))
+            .filter(users::password_hash.eq(checked.as_stored()))
+            .set(users::password_hash.eq(new.as_stored()))
+    )?;
     Ok(changed == 1)
 }
 
@@ -267,14 +268,13 @@ pub fn reset_password(
     verified_at: Timestamp,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .filter(users::status.eq(UserStatus::Active.as_str()))
-        .set((
+    let changed = execute!(
+        tx,
+        diesel::update(users::table.find(key)).filter(users::status.eq(UserStatus::Active.as_str())).set((
             users::password_hash.eq(new.as_stored()),
             users::email_verified_at.eq(Some(verified_at.as_micros()))
         ))
-        .keep_prepared()
-        .execute(conn))?;
+    )?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
@@ -314,11 +314,12 @@ pub fn set_verified(
 /// Locks or unlocks a user; whether that changed it.
 pub fn set_status(tx: &mut TenantTx<'_>, user: UserId, status: UserStatus) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .filter(users::status.ne(status.as_str()))
-        .set(users::status.eq(status.as_str()))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(users::table.find(key))
+            .filter(users::status.ne(status.as_str()))
+            .set(users::status.eq(status.as_str()))
+    )?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
@@ -326,11 +327,12 @@ pub fn set_status(tx: &mut TenantTx<'_>, user: UserId, status: UserStatus) -> Re
 /// Lets whoever changes who is an operator do so one after the other, until the transaction ends.
 pub fn hold_operators(tx: &mut TenantTx<'_>) -> Result<(), StoreError> {
     // Writing a column of its own value locks the row on PostgreSQL. SQLite has one writer anyway.
-    on!(tx, |conn| diesel::update(deployment::table)
-        .filter(deployment::key.eq(crate::deployment::MASTER_KEY_ID))
-        .set(deployment::value.eq(deployment::value))
-        .keep_prepared()
-        .execute(conn))?;
+    execute!(
+        tx,
+        diesel::update(deployment::table)
+            .filter(deployment::key.eq(crate::deployment::MASTER_KEY_ID))
+            .set(deployment::value.eq(deployment::value))
+    )?;
     Ok(())
 }
 
@@ -355,16 +357,17 @@ pub fn replace_address(
     verified_at: Timestamp,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), found.id.to_string());
-    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .filter(users::email.eq(found.email.as_str()))
-        .filter(users::status.eq(UserStatus::Active.as_str()))
-        .set((
-            users::email.eq(new.as_str()),
-            users::email_key.eq(new.key()),
-            users::email_verified_at.eq(Some(verified_at.as_micros())),
-        ))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(users::table.find(key))
+            .filter(users::email.eq(found.email.as_str()))
+            .filter(users::status.eq(UserStatus::Active.as_str()))
+            .set((
+                users::email.eq(new.as_str()),
+                users::email_key.eq(new.key()),
+                users::email_verified_at.eq(Some(verified_at.as_micros())),
+            ))
+    )?;
     tx.revoke(Revocation::User(found.id));
     Ok(changed == 1)
 }
@@ -372,10 +375,8 @@ pub fn replace_address(
 /// Takes a user's password away: it cannot sign in with one before it has set a new one by mail.
 pub fn remove_password(tx: &mut TenantTx<'_>, user: UserId) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .set(users::password_hash.eq(None::<&str>))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed =
+        execute!(tx, diesel::update(users::table.find(key)).set(users::password_hash.eq(None::<&str>)))?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
@@ -388,10 +389,11 @@ pub fn rename(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let key = (tx.key(), user.to_string());
-    let changed = on!(tx, |conn| diesel::update(users::table.find(key))
-        .set((users::name.eq(name.map(Name::as_str)), users::updated_at.eq(Some(now.as_micros()))))
-        .keep_prepared()
-        .execute(conn))?;
+    let changed = execute!(
+        tx,
+        diesel::update(users::table.find(key))
+            .set((users::name.eq(name.map(Name::as_str)), users::updated_at.eq(Some(now.as_micros()))))
+    )?;
     tx.revoke(Revocation::User(user));
     Ok(changed == 1)
 }
