@@ -1,4 +1,4 @@
-//! Statements that a connection prepares once.
+//! Statements that a connection prepares once, and some that it does not.
 //!
 //! diesel keeps prepared statements by their SQL, but not those of UPDATE, of ON CONFLICT, of SQL that was
 //! written by hand, and of rows whose columns may be absent: they could differ from call to call, and each
@@ -52,6 +52,40 @@ impl<S: Query> Query for KeptPrepared<S> {
 }
 
 impl<S, C> RunQueryDsl<C> for KeptPrepared<S> {}
+
+/// A query that is planned at each run.
+pub(crate) struct PlannedAnew<S>(S);
+
+/// Plans a query with a long list in it each time. PostgreSQL's plan for any list would be one for a short
+/// list, and for a table as large as it was when the plan was made: of an empty one, it would read all rows
+/// of an owner and compare each with the whole list.
+pub(crate) trait PlanAnew: Sized {
+    /// The same query, not to be kept.
+    fn plan_anew(self) -> PlannedAnew<Self> {
+        PlannedAnew(self)
+    }
+}
+
+impl<S> PlanAnew for S {}
+
+impl<S: QueryFragment<DB>, DB: Backend> QueryFragment<DB> for PlannedAnew<S> {
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        pass.unsafe_to_cache_prepared();
+        self.0.walk_ast(pass)
+    }
+}
+
+impl<S> QueryId for PlannedAnew<S> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S: Query> Query for PlannedAnew<S> {
+    type SqlType = S::SqlType;
+}
+
+impl<S, C> RunQueryDsl<C> for PlannedAnew<S> {}
 
 /// A statement that has one form wherever `P` stands for: see [`one_form`].
 pub(crate) struct OneForm<S, P>(S, PhantomData<P>);

@@ -12,7 +12,7 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::user::{PasswordHash, User, UserStatus};
 use keystead_domain::{Email, Timestamp};
 
-use crate::prepared::KeepPrepared as _;
+use crate::prepared::{KeepPrepared as _, PlanAnew as _};
 use crate::row::Reading;
 use crate::schema::{deployment, totp, users};
 use crate::{StoreError, TenantTx};
@@ -110,6 +110,7 @@ pub fn taken(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<HashSet<String>,
         .filter(directory)
         .filter(users::email_key.eq_any(&keys))
         .select(users::email_key)
+        .plan_anew()
         .load(conn))?;
     Ok(found.into_iter().collect())
 }
@@ -118,8 +119,11 @@ pub fn taken(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<HashSet<String>,
 pub fn find_all_by_email(tx: &mut TenantTx<'_>, emails: &[Email]) -> Result<Vec<User>, StoreError> {
     let directory = users::directory.eq(tx.key());
     let keys: Vec<_> = emails.iter().map(Email::key).collect();
-    let rows: Vec<UserRow> =
-        on!(tx, |conn| UserRow::query().filter(directory).filter(users::email_key.eq_any(&keys)).load(conn))?;
+    let rows: Vec<UserRow> = on!(tx, |conn| UserRow::query()
+        .filter(directory)
+        .filter(users::email_key.eq_any(&keys))
+        .plan_anew()
+        .load(conn))?;
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -131,6 +135,7 @@ pub fn taken_handles(tx: &mut TenantTx<'_>, handles: &[&Handle]) -> Result<HashS
         .filter(directory)
         .filter(users::handle.eq_any(&handles))
         .select(users::handle)
+        .plan_anew()
         .load(conn))?;
     Ok(found.into_iter().flatten().collect())
 }
