@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
+use actix_web::http::header::{self, HeaderName, USER_AGENT};
 use actix_web::{HttpMessage as _, HttpRequest};
 use base64::engine::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,26 @@ use keystead_service::people::Presented;
 use keystead_service::{Arrival, Engine, Meter};
 
 use crate::error::Fault;
+
+/// A request header that may come once. Its name is read when the program is compiled: by its text, each
+/// look-up would read and copy it anew.
+pub(crate) struct Field {
+    name: HeaderName,
+    /// As messages write it.
+    shown: &'static str,
+}
+
+impl Field {
+    pub(crate) const fn new(name: &'static str, shown: &'static str) -> Self {
+        Self { name: HeaderName::from_static(name), shown }
+    }
+}
+
+const AUTHORIZATION: Field = Field { name: header::AUTHORIZATION, shown: "authorization" };
+const API_KEY: Field = Field::new("x-api-key", "X-Api-Key");
+const END_USER_IP: Field = Field::new("x-end-user-ip", "X-End-User-IP");
+const ORGANIZATION_ID: Field = Field::new("x-organization-id", "X-Organization-Id");
+const SESSION_TOKEN: Field = Field::new("x-session-token", "X-Session-Token");
 
 /// Where a request came from, as far as it can be known, and what it was counted by so far.
 pub(crate) fn arrival(request: &HttpRequest, engine: &Engine) -> Arrival {
@@ -39,21 +59,22 @@ pub(crate) fn meter(request: &HttpRequest) -> Meter {
 
 /// Where the app says that its end user is: one address, without a port.
 pub(crate) fn end_user_ip(request: &HttpRequest) -> Result<Option<IpAddr>, Fault> {
-    let value = single(request, "X-End-User-IP")?;
+    let value = single(request, &END_USER_IP)?;
     let not_one = |_| Fault::Malformed("The header X-End-User-IP is no IP address.".into());
     value.map(|text| text.parse()).transpose().map_err(not_one)
 }
 
 /// The value of a header that may come once.
-pub(crate) fn single(request: &HttpRequest, name: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn single<'r>(request: &'r HttpRequest, field: &Field) -> Result<Option<&'r str>, Fault> {
+    let Field { name, shown } = field;
     let mut values = request.headers().get_all(name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Fault::Malformed(format!("The header {name} came more than once.").into()));
+        return Err(Fault::Malformed(format!("The header {shown} came more than once.").into()));
     }
     let text =
-        value.to_str().map_err(|_| Fault::Malformed(format!("The header {name} is not ASCII.").into()))?;
-    Ok(Some(text.to_owned()))
+        value.to_str().map_err(|_| Fault::Malformed(format!("The header {shown} is not ASCII.").into()))?;
+    Ok(Some(text))
 }
 
 fn scheme<'v>(value: &'v str, scheme: &str) -> Option<&'v str> {
@@ -64,11 +85,11 @@ fn scheme<'v>(value: &'v str, scheme: &str) -> Option<&'v str> {
 /// The bearer token (RFC 6750 §2.1), where it is the only credential. Any other `Authorization`
 /// is none.
 pub(crate) fn bearer(request: &HttpRequest) -> Result<Secret<String>, Fault> {
-    let authorization = single(request, AUTHORIZATION.as_str())?;
-    if authorization.is_some() && request.headers().contains_key("x-api-key") {
+    let authorization = single(request, &AUTHORIZATION)?;
+    if authorization.is_some() && request.headers().contains_key(API_KEY.name) {
         return Err(Fault::Malformed("A request uses one credential, and this one has two.".into()));
     }
-    let token = authorization.as_deref().and_then(|value| scheme(value, "Bearer"));
+    let token = authorization.and_then(|value| scheme(value, "Bearer"));
     token
         .filter(|token| !token.is_empty())
         .map(|token| Secret::new(token.to_owned()))
@@ -77,8 +98,7 @@ pub(crate) fn bearer(request: &HttpRequest) -> Result<Secret<String>, Fault> {
 
 /// The bearer token of an app, where `Authorization` holds one.
 pub(crate) fn bearer_alone(request: &HttpRequest) -> Result<Option<Secret<String>>, Fault> {
-    let authorization = single(request, AUTHORIZATION.as_str())?;
-    let token = authorization.as_deref().and_then(|value| scheme(value, "Bearer"));
+    let token = single(request, &AUTHORIZATION)?.and_then(|value| scheme(value, "Bearer"));
     Ok(token.map(|token| Secret::new(token.to_owned())))
 }
 
@@ -96,15 +116,15 @@ pub(crate) enum PersonHeader {
 
 /// The credential that a person's script sends. Two are one too many.
 pub(crate) fn person(request: &HttpRequest, brand: &Brand) -> Result<PersonHeader, Fault> {
-    let (key, authorization) = (single(request, "X-Api-Key")?, single(request, AUTHORIZATION.as_str())?);
+    let (key, authorization) = (single(request, &API_KEY)?, single(request, &AUTHORIZATION)?);
     match (key, authorization) {
         (Some(_), Some(_)) => {
             Err(Fault::Malformed("A request uses one credential, and this one has two.".into()))
         }
-        (Some(key), None) => Ok(PersonHeader::Key(Presented::Key(Secret::new(key)))),
+        (Some(key), None) => Ok(PersonHeader::Key(Presented::Key(Secret::new(key.to_owned())))),
         (None, None) => Ok(PersonHeader::Absent),
         (None, Some(value)) => {
-            let token = scheme(&value, "Bearer").filter(|token| !token.is_empty());
+            let token = scheme(value, "Bearer").filter(|token| !token.is_empty());
             let Some(text) = token else { return Ok(PersonHeader::NoToken) };
             let token = Secret::new(text.to_owned());
             Ok(if KeyText::resembles(text, brand) {
@@ -120,14 +140,14 @@ pub(crate) fn person(request: &HttpRequest, brand: &Brand) -> Result<PersonHeade
 
 /// The organization that the caller says it acts in.
 pub(crate) fn organization(request: &HttpRequest) -> Result<Option<TenantId>, Fault> {
-    let value = single(request, "X-Organization-Id")?;
+    let value = single(request, &ORGANIZATION_ID)?;
     let not_one = |_| Fault::Malformed("The header X-Organization-Id is no organization's id.".into());
     value.map(|text| text.parse()).transpose().map_err(not_one)
 }
 
 /// The end user's session token; an empty one where there is none, which no session has.
 pub(crate) fn session_token(request: &HttpRequest) -> Result<Secret<String>, Fault> {
-    Ok(Secret::new(single(request, "X-Session-Token")?.unwrap_or_default()))
+    Ok(Secret::new(single(request, &SESSION_TOKEN)?.unwrap_or_default().to_owned()))
 }
 
 /// Client credentials in an `Authorization` header.
@@ -142,8 +162,8 @@ pub(crate) enum Basic {
 
 /// HTTP Basic as RFC 6749 §2.3.1 has it: both parts are form-urlencoded first.
 pub(crate) fn basic(request: &HttpRequest) -> Result<Basic, Fault> {
-    let Some(value) = single(request, AUTHORIZATION.as_str())? else { return Ok(Basic::Absent) };
-    Ok(read_basic(&value).unwrap_or(Basic::Unreadable))
+    let Some(value) = single(request, &AUTHORIZATION)? else { return Ok(Basic::Absent) };
+    Ok(read_basic(value).unwrap_or(Basic::Unreadable))
 }
 
 fn read_basic(value: &str) -> Option<Basic> {

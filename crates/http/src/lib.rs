@@ -33,16 +33,17 @@ use crate::error::{Fault, Problem};
 pub use crate::pages::PAGES;
 pub use crate::telemetry::{Metrics, known_method, observe};
 
-/// Every surface, on the port that the world talks to.
+/// Every surface, on the port that the world talks to. They are tried in this order, so those that programs
+/// call all the time come first.
 pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
     cfg.app_data(engine)
+        .configure(oauth::routes)
+        .configure(app::routes)
+        .configure(bearer::routes)
+        .configure(account::routes)
+        .configure(forward_auth::routes)
         .configure(ops::health::routes)
         .configure(openapi::routes)
-        .configure(oauth::routes)
-        .configure(forward_auth::routes)
-        .configure(app::routes)
-        .configure(account::routes)
-        .configure(bearer::routes)
         .configure(leaks::routes)
         .configure(pages::routes)
         .default_service(to(nothing_here));

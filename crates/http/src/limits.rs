@@ -68,41 +68,69 @@ pub(crate) fn finish(
 ) -> HttpResponse {
     let Some(engine) = request.app_data::<Data<Engine>>() else { return response };
     let meter = credentials::meter(request);
-    if meter.standings().is_empty() {
+    let mut standings = meter.standings();
+    if standings.is_empty() {
         let arrival = credentials::arrival(request, engine);
         if let Err(error) = rate_limits::anonymous(engine, &Arrival { meter: meter.clone(), ..arrival }) {
             response = refuse(error);
         }
+        standings = meter.standings();
     }
-    show(&meter.standings(), response.headers_mut());
+    show(&standings, response.headers_mut());
     response
 }
 
+/// The older fields, as some clients read them and as others do.
+const LIMIT: [HeaderName; 2] =
+    [HeaderName::from_static("ratelimit-limit"), HeaderName::from_static("x-ratelimit-limit")];
+const REMAINING: [HeaderName; 2] =
+    [HeaderName::from_static("ratelimit-remaining"), HeaderName::from_static("x-ratelimit-remaining")];
+const RESET: [HeaderName; 2] =
+    [HeaderName::from_static("ratelimit-reset"), HeaderName::from_static("x-ratelimit-reset")];
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
+
 /// The fields. Each quota is in the lists; the older fields have room for one, the tightest.
+///
+/// They are on every answer, so their numbers are written without the machinery of `format!`.
 fn show(standings: &[Standing], headers: &mut HeaderMap) {
     let tightest = |standing: &&Standing| (standing.remaining, std::cmp::Reverse(standing.reset));
     let Some(tightest) = standings.iter().min_by_key(tightest) else { return };
-    let mut add = |name, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    let (limit, remaining, reset) = (tightest.quota.max(), tightest.remaining, seconds_until(tightest.reset));
-    for (bare, prefixed, value) in [
-        ("ratelimit-limit", "x-ratelimit-limit", u64::from(limit)),
-        ("ratelimit-remaining", "x-ratelimit-remaining", u64::from(remaining)),
-        ("ratelimit-reset", "x-ratelimit-reset", reset),
+    for ([bare, prefixed], number) in [
+        (LIMIT, u64::from(tightest.quota.max())),
+        (REMAINING, u64::from(tightest.remaining)),
+        (RESET, seconds_until(tightest.reset)),
     ] {
-        add(bare, value.to_string());
-        add(prefixed, value.to_string());
+        let value = HeaderValue::from(number);
+        headers.insert(bare, value.clone());
+        headers.insert(prefixed, value);
     }
-    // Structured Fields (RFC 9651): lists of strings with parameters.
-    let list = |item: &dyn Fn(&Standing) -> String| standings.iter().map(item).collect::<Vec<_>>().join(", ");
-    let policy = |one: &Standing| {
-        format!("\"{}\";q={};w={}", one.policy, one.quota.max(), one.quota.window().as_secs())
-    };
-    let limit =
-        |one: &Standing| format!("\"{}\";r={};t={}", one.policy, one.remaining, seconds_until(one.reset));
-    add("ratelimit-policy", list(&policy));
-    add("ratelimit", list(&limit));
+    let policy = |one: &Standing| [("q", u64::from(one.quota.max())), ("w", one.quota.window().as_secs())];
+    let state = |one: &Standing| [("r", u64::from(one.remaining)), ("t", seconds_until(one.reset))];
+    for (name, list) in [(POLICY, listed(standings, policy)), (STATE, listed(standings, state))] {
+        if let Ok(value) = HeaderValue::try_from(list) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// A list of strings with parameters (Structured Fields, RFC 9651 §3.1): the policies with two numbers each.
+fn listed(standings: &[Standing], parameters: impl Fn(&Standing) -> [(&'static str, u64); 2]) -> String {
+    let mut list = String::with_capacity(48 * standings.len());
+    let mut digits = itoa::Buffer::new();
+    for standing in standings {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push('"');
+        list.push_str(standing.policy);
+        list.push('"');
+        for (name, number) in parameters(standing) {
+            list.push(';');
+            list.push_str(name);
+            list.push('=');
+            list.push_str(digits.format(number));
+        }
+    }
+    list
 }

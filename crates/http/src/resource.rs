@@ -31,6 +31,8 @@ pub(crate) struct Description {
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
+// Cold, so that the linker puts these, more than a megabyte, away from what is in use.
+#[cold]
 fn describe<P: utoipa::Path + SchemaReferences>() -> Description {
     let mut schemas = Vec::new();
     P::schemas(&mut schemas);
@@ -102,7 +104,10 @@ pub(crate) fn mount(
     for endpoint in endpoints {
         paths.entry(endpoint.path.clone()).or_default().push(endpoint);
     }
-    for (path, endpoints) in paths {
+    // Paths are tried in this order, and one with parameters takes a regular expression each time.
+    let (with_parameters, fixed): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|(path, _)| path.contains('{'));
+    for (path, endpoints) in fixed.into_iter().chain(with_parameters) {
         let routes = endpoints.into_iter().map(|endpoint| (allow(&endpoint.method), endpoint.route));
         serve(cfg, path.strip_prefix(prefix).unwrap_or(&path), routes.collect(), refuse);
     }

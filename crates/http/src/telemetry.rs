@@ -84,11 +84,13 @@ pub async fn observe(
     let mut response = next.call(request).await?;
     let took = began.elapsed();
     let status = response.status().as_u16();
-    let path = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let mut path = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     if let Some(metrics) = metrics {
-        let timed = Timed { method, path: path.clone() };
+        let timed = Timed { method, path };
         metrics.seconds.get_or_create(&timed).observe(took.as_secs_f64());
-        metrics.requests.get_or_create(&Answered { method, path: path.clone(), status }).inc();
+        let answered = Answered { method, path: timed.path, status };
+        metrics.requests.get_or_create(&answered).inc();
+        path = answered.path;
     }
     let id = id.unwrap_or_default();
     Span::current().record("keystead.request_id", &*id);

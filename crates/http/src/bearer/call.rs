@@ -14,6 +14,7 @@ use keystead_domain::{Owner, TokenDigest};
 use keystead_service::{Caller, Engine};
 
 use crate::body::{self, Body, Fields, JsonBody, LIMIT};
+use crate::credentials::Field;
 use crate::error::{BearerError, Fault};
 use crate::person::{self, Shown};
 use crate::{credentials, engine};
@@ -115,11 +116,13 @@ impl<B: JsonBody + 'static> FromRequest for PostCall<B> {
     }
 }
 
+const IDEMPOTENCY_KEY: Field = Field::new("idempotency-key", "Idempotency-Key");
+
 /// What the caller calls what it wants done once.
 fn idempotency_key(request: &HttpRequest) -> Result<IdempotencyKey, BearerError> {
-    const NAME: &str = "Idempotency-Key";
     let mut fields = Fields::default();
     // Two, or one that is not ASCII, are none that could be recognized.
-    let key = fields.required(NAME, credentials::single(request, NAME).unwrap_or_default().as_deref());
+    let key = credentials::single(request, &IDEMPOTENCY_KEY).unwrap_or_default();
+    let key = fields.required("Idempotency-Key", key);
     Ok(fields.finish(key)?)
 }
