@@ -6,9 +6,10 @@
 //! themselves are not sent along.
 
 mod client;
+mod lines;
 mod requests;
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, TraceId, TracerProvider as _};
@@ -21,6 +22,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::lines::Lines;
 pub(crate) use self::requests::trace;
 
 use crate::config::{self, Config};
@@ -35,6 +37,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Logging and tracing, from the start of the process to its end.
 pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,
+    /// What was logged last is written when this goes.
+    _lines: Lines,
 }
 
 /// Starts logging and, where there is a collector, tracing. Logs go to stderr; stdout is for what a
@@ -42,13 +46,14 @@ pub(crate) struct Telemetry {
 pub(crate) fn start(config: &Config) -> Result<Telemetry, Failure> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| Failure::new(format!("{}: {error}", Config::log.key)))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = if config.log_format == "json" {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+    let lines = Lines::begin(Box::new(io::stderr()))?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines.gathered());
+    let layer = if config.log_format == "json" {
+        layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
-        lines.with_ansi(std::io::stderr().is_terminal()).boxed()
+        layer.with_ansi(io::stderr().is_terminal()).boxed()
     };
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![lines.with_filter(filter).boxed()];
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![layer.with_filter(filter).boxed()];
 
     let traces = provider(&config.telemetry)?;
     if let Some(provider) = &traces {
@@ -63,7 +68,7 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, Failure> {
         layers.push(layer.with_filter(spans).boxed());
     }
     tracing_subscriber::registry().with(layers).init();
-    Ok(Telemetry { traces })
+    Ok(Telemetry { traces, _lines: lines })
 }
 
 impl Telemetry {
@@ -73,8 +78,9 @@ impl Telemetry {
     }
 
     /// Hands the collector what is left, if it takes it soon.
-    pub(crate) fn stop(self) {
-        if let Some(Err(error)) = self.traces.map(|traces| traces.shutdown_with_timeout(FLUSH)) {
+    pub(crate) fn stop(&self) {
+        let sent = self.traces.as_ref().map(|traces| traces.shutdown_with_timeout(FLUSH));
+        if let Some(Err(error)) = sent {
             tracing::warn!(%error, "the last traces were not sent");
         }
     }
