@@ -10,6 +10,7 @@ mod error;
 mod forward_auth;
 mod leaks;
 mod limits;
+mod look_ups;
 mod oauth;
 mod openapi;
 mod ops;
@@ -29,6 +30,7 @@ use keystead_service::{Engine, Error, Result};
 use tracing::Span;
 
 use crate::error::{Fault, Problem};
+use crate::look_ups::LookUps;
 
 pub use crate::pages::PAGES;
 pub use crate::telemetry::{Metrics, known_method, observe};
@@ -36,7 +38,11 @@ pub use crate::telemetry::{Metrics, known_method, observe};
 /// Every surface, on the port that the world talks to. They are tried in this order, so those that programs
 /// call all the time come first.
 pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
+    // This is called once for each worker, of which there is one a core.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let look_ups = Data::new(LookUps::new(engine.reads_at_once().div_ceil(cores)));
     cfg.app_data(engine)
+        .app_data(look_ups)
         .configure(oauth::routes)
         .configure(app::routes)
         .configure(bearer::routes)

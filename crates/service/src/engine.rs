@@ -298,6 +298,11 @@ impl Engine {
         self.store.read(keystead_storage::locate::ping)
     }
 
+    /// How many look-ups the database answers at once. Others wait.
+    pub const fn reads_at_once(&self) -> usize {
+        self.store.reads_at_once()
+    }
+
     /// An id for a request, to find its log line by: 16 hexadecimal characters.
     pub fn request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);

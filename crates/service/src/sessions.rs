@@ -11,7 +11,7 @@ use keystead_domain::session::Session;
 use keystead_domain::user::{SignInDecision, User};
 use keystead_domain::{Owner, Secret, Timestamp, TokenDigest};
 use keystead_storage::sessions::FoundSession;
-use keystead_storage::{audit, sessions};
+use keystead_storage::{Generation, audit, sessions};
 
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -67,30 +67,64 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
     find_in(engine, scope, token)
 }
 
+/// The session with this token, in the directory of the app that calls, without writing anything: nothing where
+/// its use is due to be written down, which [`authenticate`] does.
+pub fn look_up(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Result<Option<SignedIn>> {
+    let scope = caller.allow(Action::HandleEndUsers, caller.directory()?)?;
+    if let Some(recalled) = recall_in(engine, scope, token) {
+        return Ok(Some(recalled));
+    }
+    let found = Found::of(engine, scope, token)?;
+    Ok((!found.is_due).then(|| found.keep(engine)))
+}
+
 /// The session with this token in a directory.
 pub(crate) fn find_in(engine: &Engine, scope: TenantScope, token: &Secret<String>) -> Result<SignedIn> {
     if let Some(recalled) = recall_in(engine, scope, token) {
         return Ok(recalled);
     }
-    let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
-    let addresses = engine.settings.address_rule(scope.owner());
-    let since = engine.store.generations().current();
-    let found = engine.store.look_up(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
-    let FoundSession { mut session, user, mfa_enabled } = found
-        .filter(|found| {
-            found.session.is_live(engine.settings.session_lifetime, now)
-                && found.user.may_sign_in(addresses) == SignInDecision::Allowed
-        })
-        .ok_or_else(|| Error::of(Code::InvalidSession))?;
-    if session.needs_touch(now) {
-        let id = session.id;
+    let mut found = Found::of(engine, scope, token)?;
+    if found.is_due {
+        let (id, now) = (found.session.id, engine.env.now());
         engine.store.write(move |tx| sessions::touch(&mut tx.tenant(&scope), id, now))?;
-        session.last_seen_at = now;
+        found.session.last_seen_at = now;
     }
-    let hangs_on = [Revocation::Session(session.id), Revocation::User(user.id)];
-    let live = Arc::new(LiveSession { session, user, mfa_enabled });
-    engine.sessions.keep(*digest.as_bytes(), Arc::clone(&live), since, hangs_on);
-    Ok(SignedIn(live))
+    Ok(found.keep(engine))
+}
+/// A session that was looked up and is good, and may be remembered.
+struct Found {
+    session: Session,
+    user: User,
+    mfa_enabled: bool,
+    /// Whether its use is due to be written down.
+    is_due: bool,
+    digest: TokenDigest,
+    since: Generation,
+}
+
+impl Found {
+    fn of(engine: &Engine, scope: TenantScope, token: &Secret<String>) -> Result<Self> {
+        let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
+        let addresses = engine.settings.address_rule(scope.owner());
+        let since = engine.store.generations().current();
+        let found = engine.store.look_up(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
+        let FoundSession { session, user, mfa_enabled } = found
+            .filter(|found| {
+                found.session.is_live(engine.settings.session_lifetime, now)
+                    && found.user.may_sign_in(addresses) == SignInDecision::Allowed
+            })
+            .ok_or_else(|| Error::of(Code::InvalidSession))?;
+        let is_due = session.needs_touch(now);
+        Ok(Self { session, user, mfa_enabled, is_due, digest, since })
+    }
+
+    fn keep(self, engine: &Engine) -> SignedIn {
+        let Self { session, user, mfa_enabled, is_due: _, digest, since } = self;
+        let hangs_on = [Revocation::Session(session.id), Revocation::User(user.id)];
+        let live = Arc::new(LiveSession { session, user, mfa_enabled });
+        engine.sessions.keep(*digest.as_bytes(), Arc::clone(&live), since, hangs_on);
+        SignedIn(live)
+    }
 }
 
 /// The session with this token, if it was presented a moment ago and still stands: as

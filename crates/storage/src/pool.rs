@@ -35,6 +35,11 @@ impl<C> Pool<C> {
         }
     }
 
+    /// How many connections there are at most.
+    pub(crate) const fn max(&self) -> usize {
+        self.max
+    }
+
     /// Takes a connection out. Whoever takes one gives it [`back`](Self::give_back) or reports it
     /// [`lost`](Self::lost).
     pub(crate) fn take(&self) -> Result<C, StoreError> {

@@ -171,6 +171,14 @@ impl Store {
         }
     }
 
+    /// How many reads go on at once. Others wait for a connection.
+    pub const fn reads_at_once(&self) -> usize {
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => readers.max(),
+            Backend::Postgres { pool } => pool.max(),
+        }
+    }
+
     /// How current something is that was read a while ago.
     pub fn generations(&self) -> &Generations {
         &self.generations

@@ -14,6 +14,7 @@ use keystead_service::{Arrival, Caller, Engine, access, rate_limits};
 
 use crate::body::{self, Body};
 use crate::error::{Fault, Problem};
+use crate::look_ups::look_up;
 use crate::{credentials, engine, run};
 
 /// A call by an app.
@@ -64,7 +65,7 @@ async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Pro
     let Presented { token, arrival, end_user_ip } = presented(request, engine)?;
     let caller = match access::recall(engine, token.expose()) {
         Some(verified) => access::admit(engine, &verified, arrival)?,
-        None => run(engine, move |engine| access::app(engine, token.expose(), arrival)).await?,
+        None => look_up(request, engine, move |engine| access::app(engine, token.expose(), arrival)).await?,
     };
     record(&caller);
     // A stranger does not learn that this is read.
@@ -93,20 +94,29 @@ async fn user(request: &HttpRequest, engine: &Data<Engine>) -> Result<(Caller, S
         }
         (known, _) => known,
     };
-    let (caller, signed_in) = run(engine, move |engine| {
+    let (caller, session, looked_up) = look_up(request, engine, move |engine| {
         let caller = match known {
             Ok(caller) => caller,
             Err(arrival) => access::app(engine, token.expose(), arrival)?,
         };
         record(&caller);
-        let signed_in = match session {
-            Ok(session) => Ok(sessions::authenticate(engine, &caller, &session)?),
-            Err(fault) => Err(fault),
+        let looked_up = match &session {
+            Ok(session) => sessions::look_up(engine, &caller, session)?,
+            Err(_) => None,
         };
-        Ok((caller, signed_in))
+        Ok((caller, session, looked_up))
     })
     .await?;
-    Ok((caller, signed_in?))
+    let session = session?;
+    if let Some(signed_in) = looked_up {
+        return Ok((caller, signed_in));
+    }
+    // Once a minute its use is written down.
+    let authenticate = move |engine: &Engine| {
+        let signed_in = sessions::authenticate(engine, &caller, &session)?;
+        Ok((caller, signed_in))
+    };
+    Ok(run(engine, authenticate).await?)
 }
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
