@@ -87,6 +87,14 @@ impl<'c> Tx<'c> {
         Ok(self.revoked)
     }
 
+    /// Refuses what ended something outside a transaction, in which nobody would be told.
+    pub(crate) fn ends_nothing(&self) -> Result<(), StoreError> {
+        if self.revoked.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Failed("something was ended outside a transaction".to_owned()))
+    }
+
     /// The same transaction, on the rows of the scope's owner.
     pub fn tenant(&mut self, scope: &TenantScope) -> TenantTx<'_> {
         let owner = scope.owner();

@@ -253,7 +253,13 @@ fn alone<T>(
 ) -> Result<T, StoreError> {
     // No event takes a number that is not written in a transaction.
     let mut claim = Claim::on(None);
-    let found = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(&mut connection, &mut claim))))
+    let asked = || {
+        let mut tx = Tx::new(&mut connection, &mut claim);
+        let found = f(&mut tx)?;
+        tx.ends_nothing()?;
+        Ok(found)
+    };
+    let found = catch_unwind(AssertUnwindSafe(asked))
         .unwrap_or_else(|_| Err(StoreError::Failed("a query panicked".to_owned())));
     match &found {
         Ok(_) => pool.give_back(connection),
