@@ -2,7 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use keystead_domain::{Env, Timestamp};
 
 /// The [`Env`] of a running server: the system clock, and the operating system's random source.
@@ -17,7 +16,9 @@ impl Env for SystemEnv {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        if SystemRandom::new().fill(bytes).is_err() {
+        // Straight from the operating system: aws-lc's generator gathers entropy of its own first, which takes 40 ms
+        // at the start and again in each thread.
+        if getrandom::fill(bytes).is_err() {
             // Without randomness every secret would be guessable; no caller could do better.
             std::process::abort();
         }
