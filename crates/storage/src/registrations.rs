@@ -100,7 +100,8 @@ pub fn list_by_email(
     rows.into_iter().map(Registration::try_from).collect()
 }
 
-/// The password of the newest registration that waits for this address.
+/// The password of the newest registration that waits for this address. Few do, and SQLite prepares a
+/// statement anew whenever a limit is bound.
 pub fn find_newest_password(
     tx: &mut TenantTx<'_>,
     email: &Email,
@@ -113,7 +114,6 @@ pub fn find_newest_password(
         .filter(registrations::expires_at.gt(now.as_micros()))
         .order((registrations::created_at.desc(), registrations::id.desc()))
         .select(registrations::password_hash)
-        .limit(1)
         .get_result(conn)
         .optional())?;
     Ok(hash.map(PasswordHash::new))

@@ -35,6 +35,34 @@ impl TryFrom<SlowdownRow> for Failures {
     }
 }
 
+/// What is written of failures.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = slowdowns)]
+struct Counted {
+    failures: i32,
+    last_at: i64,
+    next_at: i64,
+    told: bool,
+    expires_at: i64,
+}
+
+impl From<&Failures> for Counted {
+    fn from(failures: &Failures) -> Self {
+        Self {
+            failures: number(failures),
+            last_at: failures.last_at.as_micros(),
+            next_at: failures.next_at.as_micros(),
+            told: failures.told,
+            expires_at: failures.forgotten_at().as_micros(),
+        }
+    }
+}
+
+/// How many failures, as the column holds it.
+fn number(failures: &Failures) -> i32 {
+    i32::try_from(failures.count).unwrap_or(i32::MAX)
+}
+
 /// The failures of an address, where there are any.
 pub fn find(tx: &mut TenantTx<'_>, email: &Email) -> Result<Option<Failures>, StoreError> {
     let key = (tx.key(), email.key());
@@ -52,27 +80,20 @@ pub fn take_found(
     found: Option<&Failures>,
     taken: &Failures,
 ) -> Result<bool, StoreError> {
-    let (directory, count) = (tx.key(), i32::try_from(taken.count).unwrap_or(i32::MAX));
-    let values = (
-        slowdowns::failures.eq(count),
-        slowdowns::last_at.eq(taken.last_at.as_micros()),
-        slowdowns::next_at.eq(taken.next_at.as_micros()),
-        slowdowns::told.eq(taken.told),
-        slowdowns::expires_at.eq(taken.forgotten_at().as_micros()),
-    );
+    let (directory, counted) = (tx.key(), Counted::from(taken));
     let changed: Option<i32> = match found {
         Some(found) => on!(tx, |conn| diesel::update(slowdowns::table.find((&directory, email.key())))
-            .filter(slowdowns::failures.eq(i32::try_from(found.count).unwrap_or(i32::MAX)))
+            .filter(slowdowns::failures.eq(number(found)))
             .filter(slowdowns::last_at.eq(found.last_at.as_micros()))
             .filter(slowdowns::next_at.eq(found.next_at.as_micros()))
             .filter(slowdowns::told.eq(found.told))
-            .set(values)
+            .set(counted)
             .returning(slowdowns::failures)
             .keep_prepared()
             .get_result(conn)
             .optional())?,
         None => on!(tx, |conn| diesel::insert_into(slowdowns::table)
-            .values((slowdowns::directory.eq(&directory), slowdowns::subject.eq(email.key()), values))
+            .values((slowdowns::directory.eq(&directory), slowdowns::subject.eq(email.key()), counted))
             .on_conflict_do_nothing()
             .returning(slowdowns::failures)
             .keep_prepared()
@@ -91,16 +112,8 @@ pub fn take(
     email: &Email,
     now: Timestamp,
 ) -> Result<Result<Failures, Duration>, StoreError> {
-    let new = Failures::none(now);
-    let values = (
-        slowdowns::directory.eq(tx.key()),
-        slowdowns::subject.eq(email.key()),
-        slowdowns::failures.eq(0),
-        slowdowns::last_at.eq(new.last_at.as_micros()),
-        slowdowns::next_at.eq(new.next_at.as_micros()),
-        slowdowns::told.eq(new.told),
-        slowdowns::expires_at.eq(new.forgotten_at().as_micros()),
-    );
+    let new = Counted::from(&Failures::none(now));
+    let values = (slowdowns::directory.eq(tx.key()), slowdowns::subject.eq(email.key()), new);
     // Changes nothing in a row that is there, but takes its lock and reads what others committed.
     let row: SlowdownRow = on!(tx, |conn| diesel::insert_into(slowdowns::table)
         .values(values)
@@ -115,16 +128,7 @@ pub fn take(
         Err(wait) => return Ok(Err(wait)),
     };
     let key = (tx.key(), email.key());
-    execute!(
-        tx,
-        diesel::update(slowdowns::table.find(key)).set((
-            slowdowns::failures.eq(i32::try_from(taken.count).unwrap_or(i32::MAX)),
-            slowdowns::last_at.eq(taken.last_at.as_micros()),
-            slowdowns::next_at.eq(taken.next_at.as_micros()),
-            slowdowns::told.eq(taken.told),
-            slowdowns::expires_at.eq(taken.forgotten_at().as_micros()),
-        ))
-    )?;
+    execute!(tx, diesel::update(slowdowns::table.find(key)).set(Counted::from(&taken)))?;
     Ok(Ok(taken))
 }
 
@@ -133,7 +137,7 @@ pub fn take(
 pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Result<(), StoreError> {
     let directory = tx.key();
     let key = || (directory.as_str(), email.key());
-    let counted = i32::try_from(taken.count).unwrap_or(i32::MAX);
+    let counted = number(taken);
     let last = execute!(
         tx,
         diesel::update(slowdowns::table.find(key()))
@@ -155,7 +159,7 @@ pub fn give_back(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Resu
 /// the two was done.
 pub fn keep(tx: &mut TenantTx<'_>, email: &Email, taken: &Failures) -> Result<(), StoreError> {
     let key = (tx.key(), email.key());
-    let counted = i32::try_from(taken.count).unwrap_or(i32::MAX);
+    let counted = number(taken);
     execute!(
         tx,
         diesel::update(slowdowns::table.find(key))

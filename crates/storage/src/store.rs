@@ -109,11 +109,7 @@ impl Store {
     /// Runs `f` on one state of the database. It cannot write.
     pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let _span = self.span("read");
-        let pool = match &self.backend {
-            Backend::Sqlite { readers, .. } => readers,
-            Backend::Postgres { pool } => pool,
-        };
-        Ok(pooled(pool, dialect::begin_read, self.claim(), f)?.0)
+        Ok(pooled(self.reading(), dialect::begin_read, self.claim(), f)?.0)
     }
 
     /// Runs `f`, which asks a single query: a query by itself sees one state of the database, and a
@@ -121,10 +117,7 @@ impl Store {
     /// out to have died while it was idle.
     pub fn look_up<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let _span = self.span("read");
-        let pool = match &self.backend {
-            Backend::Sqlite { readers, .. } => readers,
-            Backend::Postgres { pool } => pool,
-        };
+        let pool = self.reading();
         match alone(pool, pool.take()?, &f) {
             Err(StoreError::Unavailable(_)) => {
                 pool.forget_idle();
@@ -173,9 +166,14 @@ impl Store {
 
     /// How many reads go on at once. Others wait for a connection.
     pub const fn reads_at_once(&self) -> usize {
+        self.reading().max()
+    }
+
+    /// The connections that read.
+    const fn reading(&self) -> &Pool<Connection> {
         match &self.backend {
-            Backend::Sqlite { readers, .. } => readers.max(),
-            Backend::Postgres { pool } => pool.max(),
+            Backend::Sqlite { readers, .. } => readers,
+            Backend::Postgres { pool } => pool,
         }
     }
 
