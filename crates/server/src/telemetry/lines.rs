@@ -125,13 +125,14 @@ impl<'l> MakeWriter<'l> for Gathered {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let (first, many) = {
+        let (first, at_once) = {
             let mut state = self.shared.state();
             let first = state.text.is_empty();
             state.text.extend_from_slice(line);
-            (first, state.text.len() > MOST)
+            // Once nobody gathers any more, each line is written by itself.
+            (first, state.stopped || state.text.len() > MOST)
         };
-        if self.urgent || many {
+        if self.urgent || at_once {
             self.shared.write_out();
         } else if first {
             self.shared.came.notify_one();
@@ -198,9 +199,12 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(10));
             thread::sleep(Duration::from_millis(1));
         }
-        line(&lines.gathered(), false, "two\n");
+        let gathered = lines.gathered();
+        line(&gathered, false, "two\n");
         drop(lines);
         assert_eq!(paper.written().concat(), "one\ntwo\n");
+        line(&gathered, false, "late\n");
+        assert_eq!(paper.written().concat(), "one\ntwo\nlate\n");
     }
 
     #[test]
