@@ -1,7 +1,7 @@
 //! One argon2id computation, in memory that the caller keeps.
 
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2_rust::params::{Memory as Kibibytes, TagLen};
+use argon2_rust::{Algorithm, Argon2, Hasher, Params, Version, decode_string, encode_string_alloc};
 use keystead_domain::password::Password;
 use keystead_domain::user::PasswordHash;
 use subtle::ConstantTimeEq;
@@ -30,40 +30,53 @@ pub struct InvalidCost {
 impl Argon2Cost {
     /// `memory_kib` KiB of memory, `iterations` passes over it, in `parallelism` lanes.
     pub fn new(memory_kib: u32, iterations: u32, parallelism: u32) -> Result<Self, InvalidCost> {
-        Params::new(memory_kib, iterations, parallelism, Some(OUTPUT_LEN))
+        Params::builder()
+            .memory(Kibibytes::kib(memory_kib.into()))
+            .passes(iterations)
+            .lanes(parallelism)
+            .tag_len(TagLen::bytes(OUTPUT_LEN as u64))
+            .build()
             .map(Self)
             .map_err(|_| InvalidCost { memory_kib, iterations, parallelism })
     }
 
     /// Whether a hash takes so long that others should not wait for it: longer than a request.
     pub(super) fn is_long(&self) -> bool {
-        u64::from(self.0.m_cost()) * u64::from(self.0.t_cost()) >= 1024
+        u64::from(self.0.memory_kib()) * u64::from(self.0.passes()) >= 1024
     }
 
     fn is(&self, other: &Params) -> bool {
-        let cost = |p: &Params| (p.m_cost(), p.t_cost(), p.p_cost());
+        let cost = |p: &Params| (p.memory_kib(), p.passes(), p.lanes());
         cost(&self.0) == cost(other)
     }
 }
 
-/// Working memory, kept from one hash to the next: fresh pages for each would cost a tenth of
-/// the time.
-#[derive(Default)]
-pub(crate) struct Memory(Vec<Block>);
+/// Working memory, kept from one hash to the next: fresh pages for each would cost a tenth of the time.
+/// It is wiped after each.
+pub(crate) struct Memory(Hasher);
 
-/// How many blocks are asked for at least: more than 32 MiB. glibc keeps what is smaller than that for
-/// itself when it is freed. Pages that are not used take no memory.
-const AT_LEAST: usize = 32 * 1024 + 1;
+impl Default for Memory {
+    /// None yet: the first hash takes what it needs.
+    fn default() -> Self {
+        Self(argon2id(Params::DEFAULT).hasher())
+    }
+}
 
 impl Memory {
-    fn blocks(&mut self, params: &Params) -> &mut [Block] {
-        let count = params.block_count();
-        if self.0.len() < count {
-            self.0.reserve_exact(count.max(AT_LEAST) - self.0.len());
-            self.0.resize(count, Block::default());
-        }
-        &mut self.0[..count]
+    fn compute(
+        &mut self,
+        password: &Password,
+        salt: &[u8],
+        params: Params,
+        output: &mut [u8],
+    ) -> Result<(), NotAHash> {
+        self.0.set_argon2(argon2id(params));
+        self.0.hash_into(password.as_bytes(), salt, output).map_err(|_| NotAHash)
     }
+}
+
+fn argon2id(params: Params) -> Argon2 {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
 pub(crate) fn hash(
@@ -73,10 +86,7 @@ pub(crate) fn hash(
     memory: &mut Memory,
 ) -> Result<PasswordHash, NotAHash> {
     let mut output = [0; OUTPUT_LEN];
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.0.clone());
-    argon2
-        .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, memory.blocks(&cost.0))
-        .map_err(|_| NotAHash)?;
+    memory.compute(password, &salt, cost.0, &mut output)?;
     phc(cost, &salt, &output)
 }
 
@@ -90,14 +100,9 @@ pub(crate) fn decoy(
 }
 
 fn phc(cost: &Argon2Cost, salt: &[u8], output: &[u8]) -> Result<PasswordHash, NotAHash> {
-    let phc = Phc {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(&cost.0).map_err(|_| NotAHash)?,
-        salt: Some(Salt::new(salt).map_err(|_| NotAHash)?),
-        hash: Some(Output::new(output).map_err(|_| NotAHash)?),
-    };
-    Ok(PasswordHash::new(phc.to_string()))
+    encode_string_alloc(Algorithm::Argon2id, Version::V0x13, &cost.0, salt, output)
+        .map(PasswordHash::new)
+        .map_err(|_| NotAHash)
 }
 
 pub(crate) fn verify(
@@ -106,19 +111,14 @@ pub(crate) fn verify(
     cost: &Argon2Cost,
     memory: &mut Memory,
 ) -> Result<Verdict, NotAHash> {
-    let stored = Phc::new(stored.as_stored()).map_err(|_| NotAHash)?;
-    let version = Version::try_from(stored.version.ok_or(NotAHash)?).map_err(|_| NotAHash)?;
-    let params = Params::try_from(&stored).map_err(|_| NotAHash)?;
-    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else { return Err(NotAHash) };
-    if stored.algorithm != Algorithm::Argon2id.ident() {
+    let stored = decode_string(stored.as_stored(), Algorithm::Argon2id).map_err(|_| NotAHash)?;
+    if stored.version != Version::V0x13 {
         return Err(NotAHash);
     }
-    let mut output = vec![0; expected.len()];
-    Argon2::new(Algorithm::Argon2id, version, params.clone())
-        .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, memory.blocks(&params))
-        .map_err(|_| NotAHash)?;
-    if bool::from(output.ct_eq(expected.as_bytes())) {
-        Ok(Verdict::Right { rehash: !cost.is(&params) })
+    let mut output = vec![0; stored.hash.len()];
+    memory.compute(password, &stored.salt, stored.params, &mut output)?;
+    if bool::from(output.ct_eq(&stored.hash)) {
+        Ok(Verdict::Right { rehash: !cost.is(&stored.params) })
     } else {
         Ok(Verdict::Wrong)
     }
@@ -126,6 +126,8 @@ pub(crate) fn verify(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn password(text: &str) -> Password {
@@ -178,6 +180,25 @@ mod tests {
         for text in ["", "x", "$argon2i$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAA", "$argon2id$v=19$m=8,t=1,p=1"] {
             let stored = PasswordHash::new(text.to_owned());
             assert!(verify(&password("x"), &stored, &cost, &mut Memory::default()).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whichever instructions it takes for this processor, what is computed is argon2id.
+        #[test]
+        fn any_cost_agrees_with_another_implementation(
+            text in ".{0,100}", salt: [u8; SALT_LEN], kib in 32..400_u32, passes in 1..4_u32, lanes in 1..5_u32,
+        ) {
+            let (password, cost) = (password(&text), Argon2Cost::new(kib, passes, lanes).unwrap());
+            let ours = hash(&password, salt, &cost, &mut Memory::default()).unwrap();
+            let params = argon2::Params::new(kib, passes, lanes, Some(OUTPUT_LEN)).unwrap();
+            let mut theirs = [0; OUTPUT_LEN];
+            argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+                .hash_password_into(password.as_bytes(), &salt, &mut theirs)
+                .unwrap();
+            prop_assert_eq!(ours, phc(&cost, &salt, &theirs).unwrap());
         }
     }
 }

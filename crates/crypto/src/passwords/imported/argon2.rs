@@ -1,7 +1,8 @@
 //! Argon2 (RFC 9106) in any variant and version, as PHC strings:
 //! `$argon2id$v=19$m=65536,t=3,p=4$salt$hash`.
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2_rust::params::{Memory, TagLen};
+use argon2_rust::{Algorithm, Argon2, Params, Version};
 
 use super::encoding::{base64, parameters};
 use super::{MAX_OUTPUT, MAX_SALT, MIN_OUTPUT, NotAHash, Unusable};
@@ -56,16 +57,21 @@ impl Argon2Hash {
         {
             return Err(malformed);
         }
-        let params = Params::new(memory, passes, lanes, Some(output.len())).map_err(|_| malformed)?;
+        let params = Params::builder()
+            .memory(Memory::kib(memory.into()))
+            .passes(passes)
+            .lanes(lanes)
+            .tag_len(TagLen::bytes(output.len() as u64))
+            .build()
+            .map_err(|_| malformed)?;
         Ok(Self { algorithm, version, params, salt, output })
     }
 
     /// Its memory is not kept: it may be far more than a hash of ours takes.
     pub(super) fn compute(&self, password: &[u8]) -> Result<Vec<u8>, NotAHash> {
-        let mut memory = vec![Block::default(); self.params.block_count()];
         let mut output = vec![0; self.output.len()];
-        Argon2::new(self.algorithm, self.version, self.params.clone())
-            .hash_password_into_with_memory(password, &self.salt, &mut output, &mut memory)
+        Argon2::new(self.algorithm, self.version, self.params)
+            .hash_into(password, &self.salt, &mut output)
             .map_err(|_| NotAHash)?;
         Ok(output)
     }
