@@ -96,7 +96,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(
         web::scope("/v1")
-            .wrap(actix_web::middleware::from_fn(limits::problems))
+            .wrap(actix_web::middleware::from_fn(limits::alone::<Problem>))
             .configure(|cfg| mount(cfg, "/v1", endpoints(), Problem::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, Problem> { Err(Fault::NoSuchPath.into()) })),
     );

@@ -8,6 +8,7 @@ mod body;
 mod credentials;
 mod error;
 mod forward_auth;
+mod layers;
 mod leaks;
 mod limits;
 mod look_ups;

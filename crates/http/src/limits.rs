@@ -5,7 +5,7 @@
 //! fields of draft-ietf-httpapi-ratelimit-headers-11, and in the three of its earlier versions
 //! that most clients read, with and without `X-`.
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
@@ -15,48 +15,24 @@ use keystead_domain::rate_limit::{Standing, seconds_until};
 use keystead_service::{Arrival, Engine, Error, Meter, rate_limits};
 
 use crate::credentials;
-use crate::error::{BearerError, Envelope, OAuthError, Problem};
+use crate::layers::{self, Answered};
 
-/// Wraps a surface whose errors are problems.
-pub(crate) async fn problems(
+/// Surrounds a surface whose errors are `E`, and which nothing else surrounds.
+pub(crate) async fn alone<E: ResponseError + From<Error>>(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    metered(request, next, |error| Problem::from(error).error_response()).await
+) -> Answered {
+    metered::<E>(request, layers::routes(next)).await
 }
 
-/// Wraps endpoints whose errors are RFC 6749's.
-pub(crate) async fn oauth(
+/// Surrounds a surface whose errors are `E`.
+pub(crate) async fn metered<E: ResponseError + From<Error>>(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    metered(request, next, |error| OAuthError::from(error).error_response()).await
-}
-
-/// Wraps the account API.
-pub(crate) async fn envelopes(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    metered(request, next, |error| Envelope::from(error).error_response()).await
-}
-
-/// Wraps the bearer API.
-pub(crate) async fn bearer(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    metered(request, next, |error| BearerError::from(error).error_response()).await
-}
-
-async fn metered(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-    refuse: fn(Error) -> HttpResponse,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    inner: impl AsyncFnOnce(ServiceRequest) -> Answered,
+) -> Answered {
     request.extensions_mut().insert(Meter::default());
-    let (request, response) = next.call(request).await?.into_parts();
-    let response = finish(&request, response.map_into_boxed_body(), refuse);
+    let (request, response) = inner(request).await?.into_parts();
+    let response = finish(&request, response, |error| E::from(error).error_response());
     Ok(ServiceResponse::new(request, response))
 }
 

@@ -15,6 +15,7 @@ use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::pages::PagePath;
+use crate::telemetry::Observed;
 
 /// One method of one path: its handler, and where its description is to be had. Every worker mounts every
 /// endpoint and few are ever asked for descriptions, which are large, so these are made when they are read.
@@ -90,7 +91,7 @@ pub(crate) fn page(
 ) {
     let routes = vec![(HttpMethod::Get, show), (HttpMethod::Post, submit)];
     let routes = routes.into_iter().map(|(method, route)| (allow(&method), guarded(route, &method)));
-    serve(cfg, path.as_str(), routes.collect(), refuse);
+    serve(cfg, "", path.as_str(), routes.collect(), refuse);
 }
 
 /// Mounts endpoints in a scope that has this prefix, or none. `refuse` renders the 405 of the surface.
@@ -109,18 +110,20 @@ pub(crate) fn mount(
         paths.into_iter().partition(|(path, _)| path.contains('{'));
     for (path, endpoints) in fixed.into_iter().chain(with_parameters) {
         let routes = endpoints.into_iter().map(|endpoint| (allow(&endpoint.method), endpoint.route));
-        serve(cfg, path.strip_prefix(prefix).unwrap_or(&path), routes.collect(), refuse);
+        serve(cfg, prefix, &path, routes.collect(), refuse);
     }
 }
 
 fn serve(
     cfg: &mut ServiceConfig,
+    prefix: &str,
     path: &str,
     routes: Vec<(&'static str, Route)>,
     refuse: fn(allow: &str) -> HttpResponse,
 ) {
     let methods = routes.iter().map(|(allow, _)| *allow).collect::<Vec<_>>().join(", ");
-    let mut resource = web::resource(path);
+    let in_scope = path.strip_prefix(prefix).unwrap_or(path);
+    let mut resource = web::resource(in_scope).app_data(Observed::new(path));
     for (_, route) in routes {
         resource = resource.route(route);
     }

@@ -3,7 +3,9 @@
 //! Neither has anything of the request but its method, the pattern of the path that answered (never
 //! the path itself, which may hold a link's token), its status, and an id that we made.
 
-use std::time::Instant;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -54,12 +56,64 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// The figures of the answers of one kind.
+    fn of(&self, method: &'static str, path: &str, status: u16) -> Figures {
+        let timed = Timed { method, path: path.to_owned() };
+        let answered = Answered { method, path: path.to_owned(), status };
+        Figures {
+            method,
+            status,
+            requests: self.requests.get_or_create_owned(&answered),
+            seconds: self.seconds.get_or_create_owned(&timed),
+        }
+    }
+
     /// In the text format that Prometheus reads.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// What is counted of the answers of one kind.
+struct Figures {
+    method: &'static str,
+    status: u16,
+    requests: Counter,
+    seconds: Histogram,
+}
+
+impl Figures {
+    fn count(&self, took: Duration) {
+        self.requests.inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
+/// The pattern of a path, and the figures of what it answered so far: they are looked up once in each worker
+/// and not for each request. It is mounted beside the routes of the path.
+pub(crate) struct Observed {
+    pattern: String,
+    figures: RefCell<Vec<Figures>>,
+}
+
+impl Observed {
+    pub(crate) fn new(pattern: &str) -> Self {
+        Self { pattern: pattern.to_owned(), figures: RefCell::default() }
+    }
+
+    fn count(&self, metrics: &Metrics, method: &'static str, status: u16, took: Duration) {
+        let mut known = self.figures.borrow_mut();
+        match known.iter().find(|figures| figures.status == status && figures.method == method) {
+            Some(figures) => figures.count(took),
+            None => {
+                let figures = metrics.of(method, &self.pattern, status);
+                figures.count(took);
+                known.push(figures);
+            }
+        }
     }
 }
 
@@ -84,20 +138,28 @@ pub async fn observe(
     let mut response = next.call(request).await?;
     let took = began.elapsed();
     let status = response.status().as_u16();
-    let mut path = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-    if let Some(metrics) = metrics {
-        let timed = Timed { method, path };
-        metrics.seconds.get_or_create(&timed).observe(took.as_secs_f64());
-        let answered = Answered { method, path: timed.path, status };
-        metrics.requests.get_or_create(&answered).inc();
-        path = answered.path;
-    }
+    let answered = response.request();
+    let path = match answered.app_data::<Observed>() {
+        Some(observed) => {
+            if let Some(metrics) = metrics {
+                observed.count(&metrics, method, status, took);
+            }
+            Cow::Borrowed(observed.pattern.as_str())
+        }
+        None => {
+            let path = answered.match_pattern().unwrap_or_else(|| "none".to_owned());
+            if let Some(metrics) = metrics {
+                metrics.of(method, &path, status).count(took);
+            }
+            Cow::Owned(path)
+        }
+    };
     let id = id.unwrap_or_default();
     Span::current().record("keystead.request_id", &*id);
     tracing::info!(
         request = id,
         method,
-        path,
+        path = &*path,
         status,
         micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "answered"

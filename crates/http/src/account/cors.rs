@@ -1,18 +1,18 @@
 //! Pages at trusted origins may call the account API with the user's cookie (Fetch, "CORS protocol"). No other
 //! origin may, and no other surface lets them.
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use keystead_service::Engine;
+
+use crate::layers::Answered;
 
 /// What such pages may do.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
@@ -25,14 +25,14 @@ const READ: &str = "retry-after, ratelimit, ratelimit-policy, ratelimit-limit, r
 /// Answers preflights of trusted origins, and lets their pages read the answers.
 pub(crate) async fn trusted(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    inner: impl AsyncFnOnce(ServiceRequest) -> Answered,
+) -> Answered {
     let origin = trusted_origin(request.request());
     let is_preflight =
         *request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match &origin {
         Some(_) if is_preflight => request.into_response(HttpResponse::NoContent().finish()),
-        _ => next.call(request).await?.map_into_boxed_body(),
+        _ => inner(request).await?,
     };
     let headers = response.headers_mut();
     // Caches must not give one origin's answer to another.

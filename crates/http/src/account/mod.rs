@@ -29,16 +29,17 @@ pub(crate) mod views;
 pub(crate) use call::try_session;
 
 use actix_web::ResponseError as _;
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, header};
-use actix_web::middleware::{DefaultHeaders, Next, from_fn};
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use keystead_service::Engine;
 
 use crate::error::{Envelope, Fault};
+use crate::layers::{Answered, not_stored};
 use crate::resource::{Endpoint, mount};
-use crate::{limits, origin};
+use crate::{layers, limits, origin};
 
 /// The most bytes that the surface reads.
 pub(crate) const LIMIT: usize = 10 * 1024 * 1024;
@@ -85,11 +86,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
     for (prefix, endpoints) in [("/api/auth", auth()), ("/api/user", user())] {
         cfg.service(
             web::scope(prefix)
-                .wrap(from_fn(from_our_pages))
-                .wrap(from_fn(limits::envelopes))
-                .wrap(from_fn(cors::trusted))
-                // Answers hold credentials and personal data.
-                .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
+                .wrap(from_fn(surround))
                 .configure(|cfg| mount(cfg, prefix, endpoints, Envelope::method_not_allowed))
                 .default_service(web::to(async || -> Result<&str, Envelope> {
                     Err(Fault::NoSuchPath.into())
@@ -98,11 +95,17 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
     }
 }
 
+async fn surround(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Answered {
+    let ours = async |request| from_our_pages(request, layers::routes(next)).await;
+    let metered = async |request| limits::metered::<Envelope>(request, ours).await;
+    Ok(not_stored(cors::trusted(request, metered).await?))
+}
+
 /// Refuses what changes something and comes from the page of another origin, with or without a cookie.
 async fn from_our_pages(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    inner: impl AsyncFnOnce(ServiceRequest) -> Answered,
+) -> Answered {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let ours = reads
         || request.app_data::<Data<Engine>>().is_some_and(|engine| {
@@ -112,5 +115,5 @@ async fn from_our_pages(
     if !ours {
         return Ok(request.into_response(Envelope::ForeignOrigin.error_response()));
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+    inner(request).await
 }

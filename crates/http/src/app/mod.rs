@@ -12,15 +12,17 @@ mod sign_ins;
 mod sign_ups;
 mod views;
 
-use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceRequest;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 
 pub(crate) use access_requests::AccessRequestBody;
 
 use crate::error::{Fault, Problem};
-use crate::limits;
+use crate::layers::{Answered, not_stored};
 use crate::resource::{Endpoint, mount};
+use crate::{layers, limits};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let nouns = [
@@ -39,10 +41,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::scope("/v2")
-            .wrap(from_fn(limits::problems))
-            // Answers hold credentials and personal data.
-            .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
+            .wrap(from_fn(surround))
             .configure(|cfg| mount(cfg, "/v2", endpoints(), Problem::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, Problem> { Err(Fault::NoSuchPath.into()) })),
     );
+}
+
+async fn surround(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Answered {
+    Ok(not_stored(limits::metered::<Problem>(request, layers::routes(next)).await?))
 }

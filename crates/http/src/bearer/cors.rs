@@ -2,15 +2,15 @@
 //! browser adds one by itself (Fetch Standard, CORS protocol, without credentials).
 
 use actix_web::HttpResponse;
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue,
     ORIGIN,
 };
-use actix_web::middleware::Next;
+
+use crate::layers::Answered;
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
 const HEADERS: &str = "Authorization, X-Api-Key, X-Organization-Id, Idempotency-Key, Content-Type";
@@ -20,8 +20,8 @@ const EXPOSED: &str = "Idempotent-Replayed, Retry-After, WWW-Authenticate, RateL
 /// Answers what browsers ask before a request of another origin, and lets their pages read the answers.
 pub(crate) async fn any_origin(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    inner: impl AsyncFnOnce(ServiceRequest) -> Answered,
+) -> Answered {
     let headers = request.headers();
     let asks = *request.method() == Method::OPTIONS
         && headers.contains_key(ORIGIN)
@@ -35,7 +35,7 @@ pub(crate) async fn any_origin(
             .finish();
         return Ok(request.into_response(answer));
     }
-    let mut answer = next.call(request).await?.map_into_boxed_body();
+    let mut answer = inner(request).await?;
     let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));

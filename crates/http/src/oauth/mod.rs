@@ -23,14 +23,14 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
     mount(cfg, "", jwks::endpoints(), OAuthError::method_not_allowed);
     cfg.service(
         web::scope("/oauth")
-            .wrap(from_fn(limits::oauth))
+            .wrap(from_fn(limits::alone::<OAuthError>))
             .configure(|cfg| mount(cfg, "/oauth", here(), OAuthError::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, OAuthError> { Err(Fault::NoSuchPath.into()) })),
     );
     // The same endpoint under the app API's prefix, which is why it comes before that one.
     cfg.service(
         web::scope("/v2/oauth")
-            .wrap(from_fn(limits::oauth))
+            .wrap(from_fn(limits::alone::<OAuthError>))
             .configure(|cfg| mount(cfg, "/v2/oauth", vec![token::there()], OAuthError::method_not_allowed))
             .default_service(web::to(async || -> Result<&str, Problem> { Err(Fault::NoSuchPath.into()) })),
     );
