@@ -11,39 +11,32 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use utoipa::__dev::SchemaReferences;
-use utoipa::openapi::path::{HttpMethod, Operation};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::path::HttpMethod;
 
+#[cfg(test)]
+use crate::openapi::document::Description;
 use crate::pages::PagePath;
 use crate::telemetry::Observed;
 
-/// One method of one path: its handler, and where its description is to be had. Every worker mounts every
-/// endpoint and few are ever asked for descriptions, which are large, so these are made when they are read.
+/// One method of one path, and its handler.
 pub(crate) struct Endpoint {
     pub(crate) path: String,
     pub(crate) method: HttpMethod,
+    #[cfg(test)]
     pub(crate) describe: fn() -> Description,
     route: Route,
-}
-
-/// What the OpenAPI document says of an endpoint.
-pub(crate) struct Description {
-    pub(crate) operation: Operation,
-    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
-}
-
-// Cold, so that the linker puts these, more than a megabyte, away from what is in use.
-#[cold]
-fn describe<P: utoipa::Path + SchemaReferences>() -> Description {
-    let mut schemas = Vec::new();
-    P::schemas(&mut schemas);
-    Description { operation: P::operation(), schemas }
 }
 
 /// The endpoint that `P` describes, `__path_x` for a handler `x`, served by `route`.
 pub(crate) fn endpoint<P: utoipa::Path + SchemaReferences>(route: Route) -> Endpoint {
     let method = P::methods().into_iter().next().unwrap_or(HttpMethod::Get);
-    Endpoint { path: P::path(), describe: describe::<P>, route: guarded(route, &method), method }
+    Endpoint {
+        path: P::path(),
+        #[cfg(test)]
+        describe: Description::of::<P>,
+        route: guarded(route, &method),
+        method,
+    }
 }
 
 impl Endpoint {

@@ -78,6 +78,8 @@ fn user() -> Vec<Endpoint> {
     .collect()
 }
 
+/// All of them, for the OpenAPI document.
+#[cfg(test)]
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     [auth(), user()].into_iter().flatten().collect()
 }

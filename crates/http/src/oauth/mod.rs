@@ -11,6 +11,8 @@ use crate::error::{Fault, OAuthError, Problem};
 use crate::limits;
 use crate::resource::{Endpoint, mount};
 
+/// All of them, for the OpenAPI document.
+#[cfg(test)]
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     [jwks::endpoints(), here(), vec![token::there()]].into_iter().flatten().collect()
 }
