@@ -7,6 +7,7 @@
 
 mod client;
 mod lines;
+mod plain;
 mod requests;
 
 use std::io::{self, IsTerminal as _};
@@ -23,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use self::lines::Lines;
+use self::plain::Plain;
 pub(crate) use self::requests::trace;
 
 use crate::config::{self, Config};
@@ -51,7 +53,7 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, Failure> {
     let layer = if config.log_format == "json" {
         layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
-        layer.with_ansi(io::stderr().is_terminal()).boxed()
+        layer.with_ansi(io::stderr().is_terminal()).event_format(Plain::default()).boxed()
     };
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![layer.with_filter(filter).boxed()];
 
