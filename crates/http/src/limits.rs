@@ -9,7 +9,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
+use actix_web::web::{Bytes, Data};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 use keystead_domain::rate_limit::{Standing, seconds_until};
 use keystead_service::{Arrival, Engine, Error, Meter, rate_limits};
@@ -44,15 +44,13 @@ pub(crate) fn finish(
 ) -> HttpResponse {
     let Some(engine) = request.app_data::<Data<Engine>>() else { return response };
     let meter = credentials::meter(request);
-    let mut standings = meter.standings();
-    if standings.is_empty() {
+    if meter.read(<[Standing]>::is_empty) {
         let arrival = credentials::arrival(request, engine);
         if let Err(error) = rate_limits::anonymous(engine, &Arrival { meter: meter.clone(), ..arrival }) {
             response = refuse(error);
         }
-        standings = meter.standings();
     }
-    show(&standings, response.headers_mut());
+    meter.read(|standings| show(standings, response.headers_mut()));
     response
 }
 
@@ -63,50 +61,65 @@ const REMAINING: [HeaderName; 2] =
     [HeaderName::from_static("ratelimit-remaining"), HeaderName::from_static("x-ratelimit-remaining")];
 const RESET: [HeaderName; 2] =
     [HeaderName::from_static("ratelimit-reset"), HeaderName::from_static("x-ratelimit-reset")];
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const STATE: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: [HeaderName; 1] = [HeaderName::from_static("ratelimit-policy")];
+const STATE: [HeaderName; 1] = [HeaderName::from_static("ratelimit")];
 
 /// The fields. Each quota is in the lists; the older fields have room for one, the tightest.
 ///
-/// They are on every answer, so their numbers are written without the machinery of `format!`.
+/// They are on every answer, so they are written without the machinery of `format!`, and into one piece of memory that all
+/// of them share.
 fn show(standings: &[Standing], headers: &mut HeaderMap) {
     let tightest = |standing: &&Standing| (standing.remaining, std::cmp::Reverse(standing.reset));
     let Some(tightest) = standings.iter().min_by_key(tightest) else { return };
-    for ([bare, prefixed], number) in [
-        (LIMIT, u64::from(tightest.quota.max())),
-        (REMAINING, u64::from(tightest.remaining)),
-        (RESET, seconds_until(tightest.reset)),
-    ] {
-        let value = HeaderValue::from(number);
-        headers.insert(bare, value.clone());
-        headers.insert(prefixed, value);
-    }
-    let policy = |one: &Standing| [("q", u64::from(one.quota.max())), ("w", one.quota.window().as_secs())];
-    let state = |one: &Standing| [("r", u64::from(one.remaining)), ("t", seconds_until(one.reset))];
-    for (name, list) in [(POLICY, listed(standings, policy)), (STATE, listed(standings, state))] {
-        if let Ok(value) = HeaderValue::try_from(list) {
-            headers.insert(name, value);
+    let mut text = String::with_capacity(64 + 96 * standings.len());
+    let mut digits = itoa::Buffer::new();
+    let mut number = |text: &mut String, number: u64| {
+        text.push_str(digits.format(number));
+        text.len()
+    };
+    let limit = number(&mut text, tightest.quota.max().into());
+    let remaining = number(&mut text, tightest.remaining.into());
+    let reset = number(&mut text, seconds_until(tightest.reset));
+    let policies = |one: &Standing| [("q", u64::from(one.quota.max())), ("w", one.quota.window().as_secs())];
+    let policies = list(&mut text, standings, policies);
+    let states = |one: &Standing| [("r", u64::from(one.remaining)), ("t", seconds_until(one.reset))];
+    let states = list(&mut text, standings, states);
+
+    let text = Bytes::from(text);
+    let mut begin = 0;
+    for (names, end) in
+        [(&LIMIT[..], limit), (&REMAINING, remaining), (&RESET, reset), (&POLICY, policies), (&STATE, states)]
+    {
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(begin..end)) {
+            for name in names {
+                headers.insert(name.clone(), value.clone());
+            }
         }
+        begin = end;
     }
 }
 
-/// A list of strings with parameters (Structured Fields, RFC 9651 §3.1): the policies with two numbers each.
-fn listed(standings: &[Standing], parameters: impl Fn(&Standing) -> [(&'static str, u64); 2]) -> String {
-    let mut list = String::with_capacity(48 * standings.len());
+/// Adds a list of strings with parameters (Structured Fields, RFC 9651 §3.1): the policies with two numbers each.
+/// Says where it ends.
+fn list(
+    text: &mut String,
+    standings: &[Standing],
+    parameters: impl Fn(&Standing) -> [(&'static str, u64); 2],
+) -> usize {
     let mut digits = itoa::Buffer::new();
-    for standing in standings {
-        if !list.is_empty() {
-            list.push_str(", ");
+    for (n, standing) in standings.iter().enumerate() {
+        if n > 0 {
+            text.push_str(", ");
         }
-        list.push('"');
-        list.push_str(standing.policy);
-        list.push('"');
+        text.push('"');
+        text.push_str(standing.policy);
+        text.push('"');
         for (name, number) in parameters(standing) {
-            list.push(';');
-            list.push_str(name);
-            list.push('=');
-            list.push_str(digits.format(number));
+            text.push(';');
+            text.push_str(name);
+            text.push('=');
+            text.push_str(digits.format(number));
         }
     }
-    list
+    text.len()
 }

@@ -26,9 +26,9 @@ pub struct Arrival {
 pub struct Meter(Arc<Mutex<Vec<Standing>>>);
 
 impl Meter {
-    /// How the quotas stood after the request was counted.
-    pub fn standings(&self) -> Vec<Standing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Reads how the quotas stood after the request was counted.
+    pub fn read<T>(&self, read: impl FnOnce(&[Standing]) -> T) -> T {
+        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn note(&self, standing: Standing) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use keystead_crypto::audit::AuditKey;
 use keystead_crypto::codes::CodeKey;
 use keystead_crypto::forms::FormKey;
@@ -306,7 +307,7 @@ impl Engine {
     /// An id for a request, to find its log line by: 16 hexadecimal characters.
     pub fn request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}", self.request_ids.hash_one(number))
+        HEXLOWER.encode(&self.request_ids.hash_one(number).to_be_bytes())
     }
 }
 
