@@ -104,7 +104,8 @@ impl<K: Kind> Id<K> {
 
     /// The same 26 characters in upper case without the prefix, as the account API shows them.
     pub fn to_ulid(&self) -> String {
-        self.text(|c| c.to_ascii_uppercase()).iter().map(|&b| char::from(b)).collect()
+        let text = self.text(|c| c.to_ascii_uppercase());
+        std::str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 }
 
