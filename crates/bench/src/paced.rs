@@ -17,32 +17,48 @@ use crate::statistics::percentile;
 /// Connections, each with a thread.
 const CONNECTIONS: usize = 32;
 
-/// What it showed.
+/// What it showed, in one go or in several.
+#[derive(Default)]
 pub(crate) struct Paced {
-    pub(crate) per_second: f64,
     /// In milliseconds.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
+    latencies: Vec<f64>,
+    /// In seconds.
+    took: f64,
 }
 
-/// Sends a working set at this rate, and looks at every answer.
-pub(crate) fn run(port: u16, set: &WorkingSet, per_second: f64, seconds: f64) -> Result<Paced> {
-    let began = Instant::now();
-    let connections: Vec<Result<Vec<f64>>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS)
-            .map(|at| scope.spawn(move || connection(port, set, at, per_second, seconds)))
-            .collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined.map(|done| done.unwrap_or_else(|_| Err(Failure::new("a client panicked")))).collect()
-    });
-    let took = began.elapsed().as_secs_f64();
-    let mut latencies = Vec::new();
-    for connection in connections {
-        latencies.extend(connection?);
+impl Paced {
+    /// Sends a working set at this rate for a while more, and looks at every answer.
+    pub(crate) fn run(&mut self, port: u16, set: &WorkingSet, per_second: f64, seconds: f64) -> Result<()> {
+        let began = Instant::now();
+        let connections: Vec<Result<Vec<f64>>> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..CONNECTIONS)
+                .map(|at| scope.spawn(move || connection(port, set, at, per_second, seconds)))
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.map(|done| done.unwrap_or_else(|_| Err(Failure::new("a client panicked")))).collect()
+        });
+        self.took += began.elapsed().as_secs_f64();
+        for connection in connections {
+            self.latencies.extend(connection?);
+        }
+        Ok(())
     }
-    latencies.sort_by(f64::total_cmp);
-    let at = |share| percentile(&latencies, share).ok_or_else(|| Failure::new("nothing was asked"));
-    Ok(Paced { per_second: latencies.len() as f64 / took, p50: at(0.5)?, p99: at(0.99)? })
+
+    /// Answers a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.latencies.len() as f64 / self.took
+    }
+
+    /// How long this share of the answers took at most, in milliseconds, of several shares.
+    pub(crate) fn at<const N: usize>(mut self, shares: [f64; N]) -> Result<[f64; N]> {
+        self.latencies.sort_by(f64::total_cmp);
+        let mut found = [0.0; N];
+        for (place, share) in found.iter_mut().zip(shares) {
+            let latency = percentile(&self.latencies, share);
+            *place = latency.ok_or_else(|| Failure::new("nothing was asked"))?;
+        }
+        Ok(found)
+    }
 }
 
 fn connection(port: u16, set: &WorkingSet, at: usize, per_second: f64, seconds: f64) -> Result<Vec<f64>> {
