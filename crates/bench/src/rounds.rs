@@ -276,6 +276,8 @@ impl Round<'_> {
             let run = busy.run(server.port, &sets.auth_me, rate, turn);
             sign_ins.finish(None)?;
             run?;
+            // Until nothing is hashed any more for those who are gone.
+            std::thread::sleep(Duration::from_secs(1));
         }
         nothing_unexpected(&before, server)?;
         let per_second = busy.per_second();
