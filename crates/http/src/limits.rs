@@ -66,8 +66,8 @@ const STATE: [HeaderName; 1] = [HeaderName::from_static("ratelimit")];
 
 /// The fields. Each quota is in the lists; the older fields have room for one, the tightest.
 ///
-/// They are on every answer, so they are written without the machinery of `format!`, and into one piece of memory that all
-/// of them share.
+/// They are on every answer, so they are written without the machinery of `format!`, and into one piece of memory
+/// that all of them share.
 fn show(standings: &[Standing], headers: &mut HeaderMap) {
     let tightest = |standing: &&Standing| (standing.remaining, std::cmp::Reverse(standing.reset));
     let Some(tightest) = standings.iter().min_by_key(tightest) else { return };

@@ -3,7 +3,6 @@
 //! Neither has anything of the request but its method, the pattern of the path that answered (never
 //! the path itself, which may hold a link's token), its status, and an id that we made.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -139,27 +138,24 @@ pub async fn observe(
     let took = began.elapsed();
     let status = response.status().as_u16();
     let answered = response.request();
-    let path = match answered.app_data::<Observed>() {
-        Some(observed) => {
-            if let Some(metrics) = metrics {
-                observed.count(&metrics, method, status, took);
-            }
-            Cow::Borrowed(observed.pattern.as_str())
-        }
+    let unknown;
+    let observed = match answered.app_data::<Observed>() {
+        Some(observed) => observed,
+        // What is not mounted as an endpoint or a page.
         None => {
-            let path = answered.match_pattern().unwrap_or_else(|| "none".to_owned());
-            if let Some(metrics) = metrics {
-                metrics.of(method, &path, status).count(took);
-            }
-            Cow::Owned(path)
+            unknown = Observed::new(answered.match_pattern().as_deref().unwrap_or("none"));
+            &unknown
         }
     };
+    if let Some(metrics) = metrics {
+        observed.count(&metrics, method, status, took);
+    }
     let id = id.unwrap_or_default();
     Span::current().record("keystead.request_id", &*id);
     tracing::info!(
         request = &*id,
         method,
-        path = &*path,
+        path = &*observed.pattern,
         status,
         micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "answered"

@@ -71,7 +71,11 @@ impl Memory {
         output: &mut [u8],
     ) -> Result<(), NotAHash> {
         self.0.set_argon2(argon2id(params));
-        self.0.hash_into(password.as_bytes(), salt, output).map_err(|_| NotAHash)
+        self.0.hash_into(password.as_bytes(), salt, output).map_err(|error| {
+            // The machine has no room for it, say, which is not what the caller is told.
+            tracing::error!(%error, "a password could not be hashed");
+            NotAHash
+        })
     }
 }
 

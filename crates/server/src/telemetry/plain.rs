@@ -59,7 +59,7 @@ thread_local! {
     static SECOND: RefCell<(i64, String)> = const { RefCell::new((0, String::new())) };
 }
 
-/// Writes RFC 3339 in UTC with microseconds.
+/// Writes what `Timestamp` displays; its date and time of day once a second, which is most of the work.
 fn write_instant(writer: &mut Writer<'_>, now: Timestamp) -> fmt::Result {
     let (seconds, micros) = (now.as_micros().div_euclid(1_000_000), now.as_micros().rem_euclid(1_000_000));
     SECOND.with_borrow_mut(|(second, text)| {
@@ -246,6 +246,7 @@ mod tests {
             let mut written = String::new();
             write_instant(&mut Writer::new(&mut written), Timestamp::from_micros(micros)).unwrap();
             assert_eq!(written, text);
+            assert_eq!(written, Timestamp::from_micros(micros).to_string());
         }
     }
 
