@@ -11,7 +11,6 @@ mod forward_auth;
 mod layers;
 mod leaks;
 mod limits;
-mod look_ups;
 mod oauth;
 mod openapi;
 mod ops;
@@ -23,15 +22,15 @@ mod query;
 mod resource;
 mod telemetry;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig, block, to};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
-use keystead_service::{Engine, Error, Result};
+use keystead_service::{AsyncReader, Engine, Error, Result};
 use tracing::Span;
 
 use crate::error::{Fault, Problem};
-use crate::look_ups::LookUps;
 
 pub use crate::pages::PAGES;
 pub use crate::telemetry::{Metrics, known_method, observe};
@@ -39,11 +38,10 @@ pub use crate::telemetry::{Metrics, known_method, observe};
 /// Every surface, on the port that the world talks to. They are tried in this order, so those that programs
 /// call all the time come first.
 pub fn configure(cfg: &mut ServiceConfig, engine: Data<Engine>) {
-    // This is called once for each worker, of which there is one a core.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let look_ups = Data::new(LookUps::new(engine.reads_at_once().div_ceil(cores)));
+    // This is called once for each worker.
+    let reader = Rc::new(engine.reader());
     cfg.app_data(engine)
-        .app_data(look_ups)
+        .app_data(reader)
         .configure(oauth::routes)
         .configure(app::routes)
         .configure(bearer::routes)
@@ -75,6 +73,12 @@ async fn nothing_here(request: HttpRequest) -> HttpResponse {
 fn engine(request: &HttpRequest) -> Result<Data<Engine>> {
     let engine = request.app_data::<Data<Engine>>().cloned();
     engine.ok_or_else(|| Error::internal("a surface was mounted without an engine"))
+}
+
+/// What looks up who calls on this event loop.
+fn reader(request: &HttpRequest) -> Result<Rc<AsyncReader>> {
+    let reader = request.app_data::<Rc<AsyncReader>>().cloned();
+    reader.ok_or_else(|| Error::internal("a surface was mounted without a reader"))
 }
 
 /// Crosses over from the event loop to a thread where the service may block.

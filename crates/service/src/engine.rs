@@ -28,7 +28,7 @@ use keystead_domain::session::SessionLifetime;
 use keystead_domain::tenant::{PlanName, TenantStatus};
 use keystead_domain::user::AddressRule;
 use keystead_domain::{Env, Owner, Timestamp};
-use keystead_storage::{Feed, Store, StoreError, Trail, UniqueKey, deployment, tenants};
+use keystead_storage::{AsyncReader, Feed, Store, StoreError, Trail, UniqueKey, deployment, tenants};
 
 use crate::access::VerifiedApp;
 use crate::memory::Memory;
@@ -144,7 +144,7 @@ pub struct Prefixes {
 
 /// A running Keystead, without any surface.
 pub struct Engine {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) settings: Settings,
     pub(crate) hasher: Hasher,
@@ -239,7 +239,7 @@ impl Engine {
         let (apps, clients) = (Memory::new(max), Memory::new(max));
         let (sessions, people, project_ids) = (Memory::new(max), Memory::new(max), Memory::new(max));
         Ok(Self {
-            store,
+            store: Arc::new(store),
             env,
             settings,
             hasher,
@@ -294,14 +294,15 @@ impl Engine {
         self.env.now()
     }
 
+    /// What looks up who calls on a thread that drives async tasks, without blocking it. Each such thread has
+    /// its own.
+    pub fn reader(&self) -> AsyncReader {
+        AsyncReader::new(Arc::clone(&self.store))
+    }
+
     /// Whether the database answers.
     pub fn ready(&self) -> Result<(), StoreError> {
         self.store.read(keystead_storage::locate::ping)
-    }
-
-    /// How many look-ups the database answers at once. Others wait.
-    pub const fn reads_at_once(&self) -> usize {
-        self.store.reads_at_once()
     }
 
     /// An id for a request, to find its log line by: 16 hexadecimal characters.

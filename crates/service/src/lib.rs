@@ -2,7 +2,7 @@
 //! transaction, and returns a value of the domain. Surfaces, commands and embedding programs
 //! call the same functions.
 //!
-//! Everything here blocks; call it where blocking is allowed.
+//! Everything here blocks, but for what says that it does not; call it where blocking is allowed.
 
 mod arrival;
 mod audit;
@@ -66,4 +66,5 @@ pub use arrival::{Arrival, Meter};
 pub use caller::Caller;
 pub use engine::{Engine, MasterKeyMismatch, Prefixes, Settings, StartError, master_key_id};
 pub use error::{Code, Error, FieldError, Result};
+pub use keystead_storage::AsyncReader;
 pub use reauthentication::Reauthentication;

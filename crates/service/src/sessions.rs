@@ -10,8 +10,8 @@ use keystead_domain::revocation::Revocation;
 use keystead_domain::session::Session;
 use keystead_domain::user::{SignInDecision, User};
 use keystead_domain::{Owner, Secret, Timestamp, TokenDigest};
-use keystead_storage::sessions::FoundSession;
-use keystead_storage::{Generation, audit, sessions};
+use keystead_storage::sessions::{FoundSession, WhichSession};
+use keystead_storage::{AsyncReader, Generation, Question as _, audit, sessions};
 
 use crate::audit::Refine as _;
 use crate::{Caller, Code, Engine, Error, Result};
@@ -67,14 +67,19 @@ pub fn authenticate(engine: &Engine, caller: &Caller, token: &Secret<String>) ->
     find_in(engine, scope, token)
 }
 
-/// The session with this token, in the directory of the app that calls, without writing anything: nothing where
-/// its use is due to be written down, which [`authenticate`] does.
-pub fn look_up(engine: &Engine, caller: &Caller, token: &Secret<String>) -> Result<Option<SignedIn>> {
+/// The session with this token, in the directory of the app that calls, without blocking, without
+/// [recalling](recall) it and without writing anything: nothing where its use is due to be written down, which
+/// [`authenticate`] does.
+pub async fn look_up(
+    engine: &Engine,
+    reader: &AsyncReader,
+    caller: &Caller,
+    token: &Secret<String>,
+) -> Result<Option<SignedIn>> {
     let scope = caller.allow(Action::HandleEndUsers, caller.directory()?)?;
-    if let Some(recalled) = recall_in(engine, scope, token) {
-        return Ok(Some(recalled));
-    }
-    let found = Found::of(engine, scope, token)?;
+    let sought = Sought::new(engine, scope, token);
+    let found = reader.look_up(&sought.which).await?;
+    let found = sought.found(engine, found)?;
     Ok((!found.is_due).then(|| found.keep(engine)))
 }
 
@@ -83,7 +88,9 @@ pub(crate) fn find_in(engine: &Engine, scope: TenantScope, token: &Secret<String
     if let Some(recalled) = recall_in(engine, scope, token) {
         return Ok(recalled);
     }
-    let mut found = Found::of(engine, scope, token)?;
+    let sought = Sought::new(engine, scope, token);
+    let found = engine.store.look_up(|tx| sought.which.ask(tx))?;
+    let mut found = sought.found(engine, found)?;
     if found.is_due {
         let (id, now) = (found.session.id, engine.env.now());
         engine.store.write(move |tx| sessions::touch(&mut tx.tenant(&scope), id, now))?;
@@ -91,6 +98,36 @@ pub(crate) fn find_in(engine: &Engine, scope: TenantScope, token: &Secret<String
     }
     Ok(found.keep(engine))
 }
+
+/// A session that has to be looked up.
+struct Sought {
+    which: WhichSession,
+    /// Before the look-up.
+    since: Generation,
+}
+
+impl Sought {
+    fn new(engine: &Engine, scope: TenantScope, token: &Secret<String>) -> Self {
+        let digest = TokenDigest::of(token.expose());
+        Self { which: WhichSession { scope, digest }, since: engine.store.generations().current() }
+    }
+
+    /// What was found, if it is good.
+    fn found(self, engine: &Engine, found: Option<FoundSession>) -> Result<Found> {
+        let Self { which: WhichSession { scope, digest }, since } = self;
+        let now = engine.env.now();
+        let addresses = engine.settings.address_rule(scope.owner());
+        let FoundSession { session, user, mfa_enabled } = found
+            .filter(|found| {
+                found.session.is_live(engine.settings.session_lifetime, now)
+                    && found.user.may_sign_in(addresses) == SignInDecision::Allowed
+            })
+            .ok_or_else(|| Error::of(Code::InvalidSession))?;
+        let is_due = session.needs_touch(now);
+        Ok(Found { session, user, mfa_enabled, is_due, digest, since })
+    }
+}
+
 /// A session that was looked up and is good, and may be remembered.
 struct Found {
     session: Session,
@@ -103,21 +140,6 @@ struct Found {
 }
 
 impl Found {
-    fn of(engine: &Engine, scope: TenantScope, token: &Secret<String>) -> Result<Self> {
-        let (now, digest) = (engine.env.now(), TokenDigest::of(token.expose()));
-        let addresses = engine.settings.address_rule(scope.owner());
-        let since = engine.store.generations().current();
-        let found = engine.store.look_up(|tx| sessions::find_by_digest(&mut tx.tenant(&scope), &digest))?;
-        let FoundSession { session, user, mfa_enabled } = found
-            .filter(|found| {
-                found.session.is_live(engine.settings.session_lifetime, now)
-                    && found.user.may_sign_in(addresses) == SignInDecision::Allowed
-            })
-            .ok_or_else(|| Error::of(Code::InvalidSession))?;
-        let is_due = session.needs_touch(now);
-        Ok(Self { session, user, mfa_enabled, is_due, digest, since })
-    }
-
     fn keep(self, engine: &Engine) -> SignedIn {
         let Self { session, user, mfa_enabled, is_due: _, digest, since } = self;
         let hangs_on = [Revocation::Session(session.id), Revocation::User(user.id)];

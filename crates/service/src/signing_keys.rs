@@ -111,11 +111,20 @@ impl Engine {
 
     /// The key that signs, where that is known without asking the database. Does not block.
     pub(crate) fn signing_key_at_once(&self) -> Option<Arc<SigningKey>> {
+        self.current_keys()?.keys.iter().find(|key| key.record.signs()).map(|key| Arc::clone(&key.key))
+    }
+
+    /// The key of this name, if it is known without asking the database that what it signed is accepted. Does not
+    /// block.
+    pub(crate) fn verifying_key_at_once(&self, kid: &str) -> Option<Arc<SigningKey>> {
+        self.current_keys()?.find(kid, self.env.now())
+    }
+
+    /// The keys, where nothing of them was changed since they were read.
+    fn current_keys(&self) -> Option<Arc<Opened>> {
         let opened = self.keys.opened();
-        if !self.store.generations().still_stands(opened.generation, &[Revocation::SigningKeys]) {
-            return None;
-        }
-        opened.keys.iter().find(|key| key.record.signs()).map(|key| Arc::clone(&key.key))
+        let stands = self.store.generations().still_stands(opened.generation, &[Revocation::SigningKeys]);
+        stands.then_some(opened)
     }
 
     /// The key of this name, if what it signed is accepted. Another process may have made it a moment

@@ -11,8 +11,8 @@ use keystead_domain::policy::{Action, AppPrincipal, Denied, Principal, TenantSco
 use keystead_domain::rate_limit::{Limit, Subject};
 use keystead_domain::revocation::Revocation;
 use keystead_domain::{Secret, TokenDigest};
-use keystead_storage::apps;
-use keystead_storage::locate::{self, LocatedClient};
+use keystead_storage::locate::{LocatedClient, WhichClient};
+use keystead_storage::{AsyncReader, Generation, Question as _, apps};
 
 use crate::rate_limits::refused_client;
 use crate::{Arrival, Code, Engine, Error, Result};
@@ -55,12 +55,36 @@ pub(crate) fn client(
     client_id: &ClientId,
     client_secret: &Secret<String>,
 ) -> Result<Arc<AppPrincipal>> {
-    match authenticate(engine, client_id, client_secret) {
-        Err(error) if error.code() == Code::InvalidClient => {
-            Err(refused_client(engine, arrival, Some(client_id)).err().unwrap_or(error))
-        }
-        other => other,
+    authenticate(engine, client_id, client_secret).map_err(|error| refused(engine, arrival, client_id, error))
+}
+
+/// Counts credentials that are no good.
+fn refused(engine: &Engine, arrival: &Arrival, client_id: &ClientId, error: Error) -> Error {
+    if error.code() == Code::InvalidClient {
+        return refused_client(engine, arrival, Some(client_id)).err().unwrap_or(error);
     }
+    error
+}
+
+/// Answers an app like [`exchange`], without blocking and without recalling it; nothing, and nothing is counted,
+/// where that takes more than a look-up.
+pub async fn exchange_unblocked(
+    engine: &Engine,
+    reader: &AsyncReader,
+    arrival: &Arrival,
+    request: &ClientCredentials,
+) -> Option<Result<IssuedToken>> {
+    let key = engine.signing_key_at_once()?;
+    let claimed = Claimed::new(engine, &request.client_id, &request.client_secret);
+    let proven = match reader.look_up(&claimed.which).await {
+        Ok(located) => claimed.proven(engine, located),
+        Err(error) => Err(error.into()),
+    };
+    let app = match proven {
+        Ok(proven) => Ok(proven.at_once(engine)?),
+        Err(error) => Err(refused(engine, arrival, &request.client_id, error)),
+    };
+    Some(app.and_then(|app| admit(engine, arrival, &app, request.scope.clone(), &key)))
 }
 
 /// The same for an app that authenticated a moment ago, if that still stands; else nothing, and
@@ -172,34 +196,86 @@ fn authenticate(
     client_id: &ClientId,
     client_secret: &Secret<String>,
 ) -> Result<Arc<AppPrincipal>> {
-    let presented = TokenDigest::of(client_secret.expose());
-    if let Some(app) = recall(engine, client_id, &presented) {
+    let claimed = Claimed::new(engine, client_id, client_secret);
+    if let Some(app) = recall(engine, client_id, &claimed.presented) {
         return Ok(app);
     }
-    let since = engine.store.generations().current();
-    let located = engine.store.look_up(|tx| locate::client(tx, client_id))?;
-    let Some(LocatedClient { app, tenant, secrets }) = located else {
-        let _ = presented.matches(&TokenDigest::from_bytes([0; 32]));
-        return Err(Error::of(Code::InvalidClient));
-    };
-    let active = app.active;
-    let hangs_on =
-        [Some(Revocation::App(app.id)), tenant.as_ref().map(|tenant| Revocation::Tenant(tenant.id))];
-    let mut known = KnownClient { app: Arc::new(AppPrincipal::by_secret(app, tenant)), secrets };
-    let now = engine.env.now();
-    let secret = known.matching(&presented).and_then(|place| known.secrets.get_mut(place));
-    let Some(secret) = secret.filter(|secret| active && secret.is_live(now)) else {
-        return Err(Error::of(Code::InvalidClient));
-    };
-    if secret.needs_touch(now) {
-        // A suspended tenant's app gets no further, and its rows stay as they are.
-        if let Ok(scope) = scope_of(&known.app) {
-            let id = secret.id;
-            engine.store.write(move |tx| apps::touch_secret(&mut tx.tenant(&scope), id, now))?;
-            secret.last_used_at = Some(now);
-        }
+    let located = engine.store.look_up(|tx| claimed.which.ask(tx))?;
+    let mut proven = claimed.proven(engine, located)?;
+    // A suspended tenant's app gets no further, and its rows stay as they are.
+    if let (Ok(scope), Some(secret)) = (scope_of(&proven.known.app), proven.due()) {
+        let (id, now) = (secret.id, engine.env.now());
+        engine.store.write(move |tx| apps::touch_secret(&mut tx.tenant(&scope), id, now))?;
+        secret.last_used_at = Some(now);
     }
-    let app = Arc::clone(&known.app);
-    engine.clients.keep(client_id.clone(), Arc::new(known), since, hangs_on.into_iter().flatten());
-    Ok(app)
+    Ok(proven.keep(engine))
+}
+
+/// Client credentials that have to be looked up.
+struct Claimed {
+    which: WhichClient,
+    presented: TokenDigest,
+    /// Before the look-up.
+    since: Generation,
+}
+
+impl Claimed {
+    fn new(engine: &Engine, client_id: &ClientId, client_secret: &Secret<String>) -> Self {
+        let presented = TokenDigest::of(client_secret.expose());
+        let since = engine.store.generations().current();
+        Self { which: WhichClient(client_id.clone()), presented, since }
+    }
+
+    /// The app that was found, if the secret is its own.
+    fn proven(self, engine: &Engine, located: Option<LocatedClient>) -> Result<Proven> {
+        let Self { which: WhichClient(client_id), presented, since } = self;
+        let invalid = || Error::of(Code::InvalidClient);
+        let Some(LocatedClient { app, tenant, secrets }) = located else {
+            let _ = presented.matches(&TokenDigest::from_bytes([0; 32]));
+            return Err(invalid());
+        };
+        let active = app.active;
+        let hangs_on =
+            [Some(Revocation::App(app.id)), tenant.as_ref().map(|tenant| Revocation::Tenant(tenant.id))];
+        let known = KnownClient { app: Arc::new(AppPrincipal::by_secret(app, tenant)), secrets };
+        let now = engine.env.now();
+        let place = known.matching(&presented).ok_or_else(invalid)?;
+        let secret = known.secrets.get(place).ok_or_else(invalid)?;
+        if !active || !secret.is_live(now) {
+            return Err(invalid());
+        }
+        let is_due = secret.needs_touch(now);
+        Ok(Proven { client_id, known, place, is_due, hangs_on, since })
+    }
+}
+
+/// A client that was looked up and showed its secret, and may be remembered.
+struct Proven {
+    client_id: ClientId,
+    known: KnownClient,
+    /// Of the secret.
+    place: usize,
+    /// Whether its use is due to be written down.
+    is_due: bool,
+    hangs_on: [Option<Revocation>; 2],
+    since: Generation,
+}
+
+impl Proven {
+    /// The secret whose use is due to be written down.
+    fn due(&mut self) -> Option<&mut AppSecret> {
+        if self.is_due { self.known.secrets.get_mut(self.place) } else { None }
+    }
+
+    /// The app, if nothing has to be written down before it may be remembered.
+    fn at_once(self, engine: &Engine) -> Option<Arc<AppPrincipal>> {
+        (!self.is_due).then(|| self.keep(engine))
+    }
+
+    fn keep(self, engine: &Engine) -> Arc<AppPrincipal> {
+        let Self { client_id, known, hangs_on, since, .. } = self;
+        let app = Arc::clone(&known.app);
+        engine.clients.keep(client_id, Arc::new(known), since, hangs_on.into_iter().flatten());
+        app
+    }
 }

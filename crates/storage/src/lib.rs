@@ -1,6 +1,6 @@
 //! Where Keystead's rows live: SQLite or PostgreSQL, from one schema and one set of queries.
 //!
-//! [`Store::read`] and [`Store::write`] are the only ways in. Each noun has a module of
+//! [`Store::read`] and [`Store::write`] are the ways in, and [`AsyncReader`] that of an event loop. Each noun has a module of
 //! functions over the transaction that it is given; which of them can be called depends on the
 //! scope that opened the transaction:
 //!
@@ -16,6 +16,7 @@ mod connection;
 mod part;
 #[macro_use]
 mod prepared;
+mod async_reader;
 mod dialect;
 mod error;
 mod feed;
@@ -64,6 +65,7 @@ pub mod snapshot;
 pub mod tenants;
 pub mod users;
 
+pub use async_reader::{AsyncReader, Question};
 pub use connection::{PlatformTx, TenantTx, Tx};
 pub use error::{StoreError, UniqueKey};
 pub use feed::Feed;

@@ -6,6 +6,7 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
+use diesel_async::AsyncPgConnection;
 use keystead_domain::address_change::{AddressChange, FormerAddress};
 use keystead_domain::api_key::ApiKey;
 use keystead_domain::app::{App, AppSecret, ClientId};
@@ -30,7 +31,7 @@ use crate::schema::{
 use crate::sessions::SessionRow;
 use crate::tenants::TenantRow;
 use crate::users::UserRow;
-use crate::{StoreError, Tx};
+use crate::{Question, StoreError, Tx};
 
 /// Whether the user of the query has a second factor.
 macro_rules! has_second_factor {
@@ -44,15 +45,41 @@ macro_rules! has_second_factor {
     };
 }
 
+/// What is read of an app.
+macro_rules! of_app {
+    ($client_id:expr) => {
+        one_form!(
+            apps::table
+                .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
+                .filter(apps::client_id.eq($client_id.as_str()))
+                .select((AppRow::as_select(), Option::<TenantRow>::as_select()))
+        )
+    };
+}
+
 /// The app with this client id, and the tenant that owns it.
 pub fn app(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<(App, Option<Tenant>)>, StoreError> {
-    let row: Option<(AppRow, Option<TenantRow>)> = on!(tx, |conn| apps::table
-        .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
-        .filter(apps::client_id.eq(client_id.as_str()))
-        .select((AppRow::as_select(), Option::<TenantRow>::as_select()))
-        .get_result(conn)
-        .optional())?;
+    found_app(on!(tx, |conn| of_app!(client_id).get_result(conn).optional())?)
+}
+
+fn found_app(row: Option<(AppRow, Option<TenantRow>)>) -> Result<Option<(App, Option<Tenant>)>, StoreError> {
     row.map(|(app, tenant)| Ok((App::try_from(app)?, tenant.map(Tenant::try_from).transpose()?))).transpose()
+}
+
+/// Which [`app`] has this client id.
+#[derive(Clone)]
+pub struct WhichApp(pub ClientId);
+
+impl Question for WhichApp {
+    type Answer = Option<(App, Option<Tenant>)>;
+
+    fn ask(&self, tx: &mut Tx<'_>) -> Result<Self::Answer, StoreError> {
+        app(tx, &self.0)
+    }
+
+    async fn ask_on(&self, mut line: &AsyncPgConnection) -> Result<Self::Answer, StoreError> {
+        found_app(diesel_async::RunQueryDsl::get_result(of_app!(self.0), &mut line).await.optional()?)
+    }
 }
 
 /// An app, the tenant that owns it, and its secrets.
@@ -65,16 +92,50 @@ pub struct LocatedClient {
     pub secrets: Vec<AppSecret>,
 }
 
+/// What is read of an app and its secrets.
+macro_rules! of_client {
+    ($client_id:expr) => {
+        one_form!(
+            apps::table
+                .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
+                .left_join(
+                    app_secrets::table
+                        .on(app_secrets::owner.eq(apps::owner).and(app_secrets::app_id.eq(apps::id)))
+                )
+                .filter(apps::client_id.eq($client_id.as_str()))
+                .select((
+                    AppRow::as_select(),
+                    Option::<TenantRow>::as_select(),
+                    Option::<SecretRow>::as_select(),
+                ))
+        )
+    };
+}
+
 /// The app with this client id, with its secrets: one query, whether or not there is one.
 pub fn client(tx: &mut Tx<'_>, client_id: &ClientId) -> Result<Option<LocatedClient>, StoreError> {
-    let rows: Vec<(AppRow, Option<TenantRow>, Option<SecretRow>)> = on!(tx, |conn| apps::table
-        .left_join(tenants::table.on(tenants::id.eq(apps::owner)))
-        .left_join(
-            app_secrets::table.on(app_secrets::owner.eq(apps::owner).and(app_secrets::app_id.eq(apps::id))),
-        )
-        .filter(apps::client_id.eq(client_id.as_str()))
-        .select((AppRow::as_select(), Option::<TenantRow>::as_select(), Option::<SecretRow>::as_select(),))
-        .load(conn))?;
+    found_client(on!(tx, |conn| of_client!(client_id).load(conn))?)
+}
+
+/// Which [`client`] has this id.
+#[derive(Clone)]
+pub struct WhichClient(pub ClientId);
+
+impl Question for WhichClient {
+    type Answer = Option<LocatedClient>;
+
+    fn ask(&self, tx: &mut Tx<'_>) -> Result<Self::Answer, StoreError> {
+        client(tx, &self.0)
+    }
+
+    async fn ask_on(&self, mut line: &AsyncPgConnection) -> Result<Self::Answer, StoreError> {
+        found_client(diesel_async::RunQueryDsl::load(of_client!(self.0), &mut line).await?)
+    }
+}
+
+fn found_client(
+    rows: Vec<(AppRow, Option<TenantRow>, Option<SecretRow>)>,
+) -> Result<Option<LocatedClient>, StoreError> {
     let mut located: Option<LocatedClient> = None;
     for (app, tenant, secret) in rows {
         let client = match &mut located {

@@ -16,8 +16,10 @@ pub(crate) struct Pool<C> {
 
 struct State<C> {
     idle: Vec<C>,
-    /// Idle and lent ones together.
+    /// Idle, lent and kept ones together.
     count: usize,
+    /// Those that somebody keeps.
+    kept: usize,
 }
 
 impl<C> Pool<C> {
@@ -30,14 +32,9 @@ impl<C> Pool<C> {
             open: Box::new(open),
             max: max.max(1),
             patience,
-            state: Mutex::new(State { idle: Vec::new(), count: 0 }),
+            state: Mutex::new(State { idle: Vec::new(), count: 0, kept: 0 }),
             returned: Condvar::new(),
         }
-    }
-
-    /// How many connections there are at most.
-    pub(crate) const fn max(&self) -> usize {
-        self.max
     }
 
     /// Takes a connection out. Whoever takes one gives it [`back`](Self::give_back) or reports it
@@ -78,6 +75,34 @@ impl<C> Pool<C> {
         self.returned.notify_one();
     }
 
+    /// Makes place for a connection that its owner opens and keeps; whether there is one. Half of the
+    /// places can be kept, so that the others always have some. Does not block.
+    pub(crate) fn keep_one(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.kept >= self.max / 2 {
+            return false;
+        }
+        let closed = if state.count < self.max {
+            state.count += 1;
+            None
+        } else {
+            let Some(idle) = state.idle.pop() else { return false };
+            Some(idle)
+        };
+        state.kept += 1;
+        drop(state);
+        drop(closed);
+        true
+    }
+
+    /// Makes place for another connection, after one that was kept was closed.
+    pub(crate) fn keep_no_more(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.kept -= 1;
+        drop(state);
+        self.lost();
+    }
+
     /// Closes what is idle: after one connection was found dead, the others probably are too.
     pub(crate) fn forget_idle(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,6 +133,21 @@ mod tests {
         pool.forget_idle();
         assert!(pool.take().is_ok() && pool.take().is_ok());
         assert_eq!(OPENED.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn those_that_are_kept_count_and_leave_half_of_the_places() {
+        let pool = Pool::new(4, Duration::ZERO, || Ok(()));
+        let all: Vec<_> = (0..4).map(|_| pool.take().unwrap()).collect();
+        assert!(!pool.keep_one(), "all are in use");
+        all.into_iter().for_each(|one| pool.give_back(one));
+        assert!(pool.keep_one() && pool.keep_one());
+        assert!(!pool.keep_one());
+        assert!(pool.take().is_ok() && pool.take().is_ok());
+        assert!(matches!(pool.take(), Err(StoreError::Unavailable(_))));
+        pool.keep_no_more();
+        assert!(pool.take().is_ok());
+        assert!(!Pool::new(1, Duration::ZERO, || Ok(())).keep_one(), "nobody else would have one");
     }
 
     #[test]

@@ -148,25 +148,24 @@ impl Server {
     pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
         let driver = Driver::new()
             .map_err(|error| StoreError::Unavailable(format!("no connection can be driven: {error}")))?;
-        let connected = driver.block_on(async {
-            match &self.tls {
-                None => {
-                    let (client, connection) =
-                        self.config.connect(NoTls).await.map_err(|e| unreachable(&e))?;
-                    AsyncPgConnection::try_from_client_and_connection(client, connection)
-                        .await
-                        .map_err(|error| StoreError::Unavailable(error.to_string()))
-                }
-                Some(tls) => {
-                    let (client, connection) =
-                        self.config.connect(tls.clone()).await.map_err(|e| unreachable(&e))?;
-                    AsyncPgConnection::try_from_client_and_connection(client, connection)
-                        .await
-                        .map_err(|error| StoreError::Unavailable(error.to_string()))
-                }
-            }
-        })?;
+        let connected = driver.block_on(self.open())?;
         Ok(Connection::Postgres(Box::new(driver.wrap(connected))))
+    }
+
+    /// Opens a connection that the runtime of the caller drives.
+    pub(crate) async fn open(&self) -> Result<AsyncPgConnection, StoreError> {
+        match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(|e| unreachable(&e))?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+            Some(tls) => {
+                let (client, connection) =
+                    self.config.connect(tls.clone()).await.map_err(|e| unreachable(&e))?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+        }
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 }
 

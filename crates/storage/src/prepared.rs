@@ -8,7 +8,7 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use diesel::QueryResult;
 use diesel::RunQueryDsl;
@@ -97,8 +97,8 @@ impl<S, P> OneForm<S, P> {
 }
 
 /// Keeps a statement whose SQL is the same each time that this place in the code runs it, whatever is bound
-/// to it. It is found again by the place, so that its SQL is not even written out: on SQLite that takes
-/// longer than many a statement itself. In debug builds one that turns out to have another form fails.
+/// to it. Its SQL is written out once for each kind of database: that takes longer than many a statement itself.
+/// In debug builds one that turns out to have another form fails.
 ///
 /// It is for what is loaded. `execute` asks what is in here whether it can be kept, and not this.
 macro_rules! one_form {
@@ -118,9 +118,17 @@ where
         self.0.walk_ast(pass)
     }
 
+    /// diesel-async asks for it at each run, to find the prepared statement.
+    fn to_sql(&self, out: &mut DB::QueryBuilder, backend: &DB) -> QueryResult<()> {
+        out.push_sql(&form::<P, DB>(&self.0, backend)?);
+        Ok(())
+    }
+
     fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
-        if cfg!(debug_assertions) {
-            has_one_form::<P, DB>(&self.0, backend)?;
+        if cfg!(debug_assertions) && *form::<P, DB>(&self.0, backend)? != *written_out(&self.0, backend)? {
+            let error =
+                format!("a statement of another form than before: {}", written_out(&self.0, backend)?);
+            return Err(Error::QueryBuilderError(error.into()));
         }
         Ok(true)
     }
@@ -139,23 +147,33 @@ impl<S: Query, P> Query for OneForm<S, P> {
 impl<S, P, C> RunQueryDsl<C> for OneForm<S, P> {}
 
 /// The SQL of each place, for each kind of database.
-static FORMS: LazyLock<Mutex<HashMap<(TypeId, TypeId), String>>> = LazyLock::new(Mutex::default);
+static FORMS: LazyLock<RwLock<HashMap<Place, Arc<str>>>> = LazyLock::new(RwLock::default);
 
-/// Fails where a statement has another form than its place had before.
-fn has_one_form<P, DB>(statement: &impl QueryFragment<DB>, backend: &DB) -> QueryResult<()>
+/// A place in the code, and the kind of database.
+type Place = (TypeId, TypeId);
+
+/// The SQL of the place `P`, which is that of the first statement there.
+fn form<P, DB>(statement: &impl QueryFragment<DB>, backend: &DB) -> QueryResult<Arc<str>>
 where
     P: 'static,
     DB: Backend<QueryBuilder: Default> + 'static,
 {
+    let place = (TypeId::of::<P>(), TypeId::of::<DB>());
+    if let Some(known) = FORMS.read().unwrap_or_else(PoisonError::into_inner).get(&place) {
+        return Ok(Arc::clone(known));
+    }
+    let sql = written_out(statement, backend)?;
+    let mut forms = FORMS.write().unwrap_or_else(PoisonError::into_inner);
+    Ok(Arc::clone(forms.entry(place).or_insert_with(|| sql.into())))
+}
+
+fn written_out<DB>(statement: &impl QueryFragment<DB>, backend: &DB) -> QueryResult<String>
+where
+    DB: Backend<QueryBuilder: Default>,
+{
     let mut builder = DB::QueryBuilder::default();
     statement.to_sql(&mut builder, backend)?;
-    let sql = builder.finish();
-    let mut forms = FORMS.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = forms.entry((TypeId::of::<P>(), TypeId::of::<DB>())).or_insert_with(|| sql.clone());
-    if *known == sql {
-        return Ok(());
-    }
-    Err(Error::QueryBuilderError(format!("a statement of another form than before: {sql}").into()))
+    Ok(builder.finish())
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
+use diesel_async::AsyncPgConnection;
 use keystead_domain::id::{SessionId, TenantId, UserId};
+use keystead_domain::policy::TenantScope;
 use keystead_domain::revocation::Revocation;
 use keystead_domain::session::{Session, UserAgent};
 use keystead_domain::user::User;
@@ -11,7 +13,7 @@ use keystead_domain::{Timestamp, TokenDigest};
 use crate::row::Reading;
 use crate::schema::{sessions, totp, users};
 use crate::users::UserRow;
-use crate::{PlatformTx, StoreError, TenantTx, devices, sign_in_challenges};
+use crate::{PlatformTx, Question, StoreError, TenantTx, Tx, devices, sign_in_challenges};
 
 #[derive(HasQuery)]
 #[diesel(table_name = sessions)]
@@ -104,27 +106,67 @@ pub struct FoundSession {
     pub mfa_enabled: bool,
 }
 
+/// What is read of a session of a directory.
+macro_rules! of_session {
+    ($directory:expr, $digest:expr) => {
+        one_form!(
+            sessions::table
+                .inner_join(
+                    users::table
+                        .on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)))
+                )
+                .filter(sessions::digest.eq($digest.as_bytes().as_slice()))
+                .filter(sessions::directory.eq($directory))
+                .select((
+                    SessionRow::as_select(),
+                    UserRow::as_select(),
+                    exists(
+                        totp::table
+                            .filter(totp::directory.eq(sessions::directory))
+                            .filter(totp::user_id.eq(sessions::user_id))
+                            .filter(totp::secret.is_not_null()),
+                    ),
+                ))
+        )
+    };
+}
+
 /// The directory's session with this token.
 pub fn find_by_digest(
     tx: &mut TenantTx<'_>,
     digest: &TokenDigest,
 ) -> Result<Option<FoundSession>, StoreError> {
-    let directory = sessions::directory.eq(tx.key());
-    let with_totp = exists(
-        totp::table
-            .filter(totp::directory.eq(sessions::directory))
-            .filter(totp::user_id.eq(sessions::user_id))
-            .filter(totp::secret.is_not_null()),
-    );
-    let row: Option<(SessionRow, UserRow, bool)> = on!(tx, |conn| sessions::table
-        .inner_join(
-            users::table.on(users::directory.eq(sessions::directory).and(users::id.eq(sessions::user_id)))
+    let directory = tx.key();
+    found_session(on!(tx, |conn| of_session!(directory, digest).get_result(conn).optional())?)
+}
+
+/// Which session of a directory has a token: [`find_by_digest`].
+#[derive(Clone)]
+pub struct WhichSession {
+    /// The directory's.
+    pub scope: TenantScope,
+    /// Of the token.
+    pub digest: TokenDigest,
+}
+
+impl Question for WhichSession {
+    type Answer = Option<FoundSession>;
+
+    fn ask(&self, tx: &mut Tx<'_>) -> Result<Self::Answer, StoreError> {
+        find_by_digest(&mut tx.tenant(&self.scope), &self.digest)
+    }
+
+    async fn ask_on(&self, mut line: &AsyncPgConnection) -> Result<Self::Answer, StoreError> {
+        let directory = self.scope.owner().to_string();
+        found_session(
+            diesel_async::RunQueryDsl::get_result(of_session!(directory, self.digest), &mut line)
+                .await
+                .optional()?,
         )
-        .filter(sessions::digest.eq(digest.as_bytes().as_slice()))
-        .filter(directory)
-        .select((SessionRow::as_select(), UserRow::as_select(), with_totp))
-        .get_result(conn)
-        .optional())?;
+    }
+}
+
+fn found_session(row: Option<(SessionRow, UserRow, bool)>) -> Result<Option<FoundSession>, StoreError> {
     row.map(|(session, user, mfa_enabled)| {
         Ok(FoundSession { session: session.try_into()?, user: user.try_into()?, mfa_enabled })
     })

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use keystead_domain::revocation::Revocation;
-use tracing::span::EnteredSpan;
+use tracing::Span;
 
 use crate::connection::{Connection, Tx};
 use crate::error::StoreError;
@@ -27,7 +27,8 @@ pub enum Database {
     Postgres(String),
 }
 
-/// An open database. Every call blocks: never call it on a thread that drives async tasks.
+/// An open database. Every call blocks: a thread that drives async tasks has an
+/// [`AsyncReader`](crate::AsyncReader) instead.
 pub struct Store {
     backend: Backend,
     source: Source,
@@ -49,7 +50,7 @@ enum Backend {
 }
 
 /// How long a caller waits for a connection before the answer is 503.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Opens the database. `connections` bounds those to PostgreSQL; SQLite reads through two a
@@ -108,7 +109,7 @@ impl Store {
 
     /// Runs `f` on one state of the database. It cannot write.
     pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let _span = self.span("read");
+        let _span = self.span("read").entered();
         Ok(pooled(self.reading(), dialect::begin_read, self.claim(), f)?.0)
     }
 
@@ -116,7 +117,7 @@ impl Store {
     /// transaction around it would cost more than it does. It is asked again where the connection turns
     /// out to have died while it was idle.
     pub fn look_up<T>(&self, f: impl Fn(&mut Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let _span = self.span("read");
+        let _span = self.span("read").entered();
         let pool = self.reading();
         match alone(pool, pool.take()?, &f) {
             Err(StoreError::Unavailable(_)) => {
@@ -136,7 +137,7 @@ impl Store {
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _span = self.span("write");
+        let _span = self.span("write").entered();
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.write(self.claim(), f),
             Backend::Postgres { pool } => {
@@ -157,20 +158,20 @@ impl Store {
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _span = self.span("write");
+        let _span = self.span("write").entered();
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.write(self.claim(), f),
             Backend::Postgres { pool } => alone(pool, pool.take()?, f),
         }
     }
 
-    /// How many reads go on at once. Others wait for a connection.
-    pub const fn reads_at_once(&self) -> usize {
-        self.reading().max()
+    /// Where the rows are.
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The connections that read.
-    const fn reading(&self) -> &Pool<Connection> {
+    pub(crate) const fn reading(&self) -> &Pool<Connection> {
         match &self.backend {
             Backend::Sqlite { readers, .. } => readers,
             Backend::Postgres { pool } => pool,
@@ -190,13 +191,12 @@ impl Store {
 
     /// What traces show of a transaction: how long it took, the wait for its turn included. Nothing of
     /// what it does.
-    fn span(&self, name: &'static str) -> EnteredSpan {
+    pub(crate) fn span(&self, name: &'static str) -> Span {
         let system = match self.backend {
             Backend::Sqlite { .. } => "sqlite",
             Backend::Postgres { .. } => "postgresql",
         };
         tracing::trace_span!(target: "keystead::trace", "transaction", otel.name = name, db.system.name = system)
-            .entered()
     }
 }
 
@@ -249,16 +249,7 @@ fn alone<T>(
     mut connection: Connection,
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    // No event takes a number that is not written in a transaction.
-    let mut claim = Claim::on(None);
-    let asked = || {
-        let mut tx = Tx::new(&mut connection, &mut claim);
-        let found = f(&mut tx)?;
-        tx.ends_nothing()?;
-        Ok(found)
-    };
-    let found = catch_unwind(AssertUnwindSafe(asked))
-        .unwrap_or_else(|_| Err(StoreError::Failed("a query panicked".to_owned())));
+    let found = bare(&mut connection, f);
     match &found {
         Ok(_) => pool.give_back(connection),
         Err(_) => {
@@ -267,6 +258,23 @@ fn alone<T>(
         }
     }
     found
+}
+
+/// Runs `f` on a connection as it is.
+pub(crate) fn bare<T>(
+    connection: &mut Connection,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    // No event takes a number that is not written in a transaction.
+    let mut claim = Claim::on(None);
+    let asked = || {
+        let mut tx = Tx::new(connection, &mut claim);
+        let found = f(&mut tx)?;
+        tx.ends_nothing()?;
+        Ok(found)
+    };
+    catch_unwind(AssertUnwindSafe(asked))
+        .unwrap_or_else(|_| Err(StoreError::Failed("a query panicked".to_owned())))
 }
 
 /// Runs `f` in the transaction that has begun, then commits it, or rolls it back if `f` fails or

@@ -14,8 +14,7 @@ use keystead_service::{Arrival, Caller, Engine, access, rate_limits};
 
 use crate::body::{self, Body};
 use crate::error::{Fault, Problem};
-use crate::look_ups::look_up;
-use crate::{credentials, engine, run};
+use crate::{credentials, engine, reader, run};
 
 /// A call by an app.
 pub(crate) struct AppCall<B: Body = ()> {
@@ -65,7 +64,7 @@ async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Pro
     let Presented { token, arrival, end_user_ip } = presented(request, engine)?;
     let caller = match access::recall(engine, token.expose()) {
         Some(verified) => access::admit(engine, &verified, arrival)?,
-        None => look_up(request, engine, move |engine| access::app(engine, token.expose(), arrival)).await?,
+        None => look_up_app(request, engine, token, arrival).await?,
     };
     record(&caller);
     // A stranger does not learn that this is read.
@@ -73,50 +72,61 @@ async fn app(request: &HttpRequest, engine: &Data<Engine>) -> Result<Caller, Pro
     Ok(caller)
 }
 
-/// The app, and its end user. Whatever of it is not remembered is looked up on one trip to a thread
-/// that may block.
+/// The app, where it is not remembered. This is a future of its own, so that those of requests by apps that are
+/// remembered stay small.
+fn look_up_app<'e>(
+    request: &HttpRequest,
+    engine: &'e Data<Engine>,
+    token: Secret<String>,
+    arrival: Arrival,
+) -> LookingUp<'e, Caller> {
+    let reader = reader(request);
+    Box::pin(async move {
+        match access::app_unblocked(engine, &*reader?, token.expose(), &arrival).await {
+            Some(found) => found,
+            None => run(engine, move |engine| access::app(engine, token.expose(), arrival)).await,
+        }
+    })
+}
+
+/// The end user, where it is not remembered.
+fn look_up_user<'e>(
+    request: &HttpRequest,
+    engine: &'e Data<Engine>,
+    caller: Caller,
+    session: Secret<String>,
+) -> LookingUp<'e, (Caller, SignedIn)> {
+    let reader = reader(request);
+    Box::pin(async move {
+        if let Some(signed_in) = sessions::look_up(engine, &*reader?, &caller, &session).await? {
+            return Ok((caller, signed_in));
+        }
+        // Once a minute its use is written down.
+        let authenticate = move |engine: &Engine| {
+            let signed_in = sessions::authenticate(engine, &caller, &session)?;
+            Ok((caller, signed_in))
+        };
+        run(engine, authenticate).await
+    })
+}
+
+type LookingUp<'e, T> = Pin<Box<dyn Future<Output = keystead_service::Result<T>> + 'e>>;
+
+/// The app, and its end user.
 async fn user(request: &HttpRequest, engine: &Data<Engine>) -> Result<(Caller, SignedIn), Problem> {
     let Presented { token, arrival, end_user_ip } = presented(request, engine)?;
     // What is wrong with these is told to an app that is known, and to nobody else.
     let session = end_user_ip.and_then(|_| credentials::session_token(request));
-    let known = match access::recall(engine, token.expose()) {
-        Some(verified) => Ok(access::admit(engine, &verified, arrival)?),
-        None => Err(arrival),
+    let caller = match access::recall(engine, token.expose()) {
+        Some(verified) => access::admit(engine, &verified, arrival)?,
+        None => look_up_app(request, engine, token, arrival).await?,
     };
-    let recalled = match (&known, &session) {
-        (Ok(caller), Ok(session)) => sessions::recall(engine, caller, session),
-        _ => None,
-    };
-    let known = match (known, recalled) {
-        (Ok(caller), Some(signed_in)) => {
-            record(&caller);
-            return Ok((caller, signed_in));
-        }
-        (known, _) => known,
-    };
-    let (caller, session, looked_up) = look_up(request, engine, move |engine| {
-        let caller = match known {
-            Ok(caller) => caller,
-            Err(arrival) => access::app(engine, token.expose(), arrival)?,
-        };
-        record(&caller);
-        let looked_up = match &session {
-            Ok(session) => sessions::look_up(engine, &caller, session)?,
-            Err(_) => None,
-        };
-        Ok((caller, session, looked_up))
-    })
-    .await?;
+    record(&caller);
     let session = session?;
-    if let Some(signed_in) = looked_up {
-        return Ok((caller, signed_in));
+    match sessions::recall(engine, &caller, &session) {
+        Some(signed_in) => Ok((caller, signed_in)),
+        None => Ok(look_up_user(request, engine, caller, session).await?),
     }
-    // Once a minute its use is written down.
-    let authenticate = move |engine: &Engine| {
-        let signed_in = sessions::authenticate(engine, &caller, &session)?;
-        Ok((caller, signed_in))
-    };
-    Ok(run(engine, authenticate).await?)
 }
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;

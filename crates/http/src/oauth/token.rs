@@ -1,13 +1,15 @@
 //! The token endpoint (RFC 6749 §3.2), as a form or as JSON.
 
+use std::rc::Rc;
+
 use actix_web::http::header;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use keystead_domain::Secret;
 use keystead_domain::app::ClientId;
 use keystead_domain::oauth::{OAuthErrorCode, ScopeSet};
-use keystead_service::tokens::{self, ClientCredentials};
-use keystead_service::{Code, Engine, Error};
+use keystead_service::tokens::{self, ClientCredentials, IssuedToken};
+use keystead_service::{Arrival, AsyncReader, Code, Engine, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +17,7 @@ use crate::body;
 use crate::credentials::{self, Basic};
 use crate::error::{Fault, OAuthError, OAuthErrorBody};
 use crate::resource::{Endpoint, endpoint};
-use crate::run;
+use crate::{reader, run};
 
 /// The parameters that we know; others are ignored (RFC 6749 §3.2).
 #[derive(Deserialize, Default, ToSchema)]
@@ -76,10 +78,11 @@ async fn token(
     let (client_id, client_secret) = client.ok_or_else(|| tokens::refuse(&engine, &arrival))?;
     let scope = scope.map_err(|_| Error::of(Code::InvalidScope))?;
     let named = client_id.clone();
-    let request = ClientCredentials { client_id, client_secret, scope };
-    let issued = match tokens::exchange_at_once(&engine, &arrival, &request) {
+    let credentials = ClientCredentials { client_id, client_secret, scope };
+    let issued = match tokens::exchange_at_once(&engine, &arrival, &credentials) {
         Some(issued) => issued?,
-        None => run(&engine, move |engine| tokens::exchange(engine, &arrival, request)).await?,
+        // A future of its own, so that those of requests by clients that are remembered stay small.
+        None => Box::pin(look_up(&engine, reader(&request)?, arrival, credentials)).await?,
     };
     tracing::Span::current().record("keystead.client_id", tracing::field::display(&named));
     Ok(HttpResponse::Ok()
@@ -91,6 +94,19 @@ async fn token(
             expires_in: issued.expires_in.as_secs(),
             scope: issued.scope.to_string(),
         }))
+}
+
+/// Answers a client that is not remembered.
+async fn look_up(
+    engine: &Data<Engine>,
+    reader: Rc<AsyncReader>,
+    arrival: Arrival,
+    credentials: ClientCredentials,
+) -> Result<IssuedToken, Error> {
+    match tokens::exchange_unblocked(engine, &reader, &arrival, &credentials).await {
+        Some(issued) => issued,
+        None => run(engine, move |engine| tokens::exchange(engine, &arrival, credentials)).await,
+    }
 }
 
 async fn read(request: &HttpRequest, payload: Payload) -> Result<Parameters, OAuthError> {

@@ -4,6 +4,7 @@
 
 mod access_requests;
 mod address_changes;
+mod async_reader;
 mod counters;
 mod imports;
 mod inspection;
