@@ -29,7 +29,7 @@ pub fn take(
     let count: i32 = on!(tx, |conn| one_form!(
         diesel::insert_into(counters::table)
             .values(values)
-            .on_conflict((counters::directory, counters::name, counters::subject, counters::window_start))
+            .on_conflict((counters::directory, counters::subject, counters::name, counters::window_start))
             .do_update()
             .set(counters::count.eq(counters::count + excluded(counters::count)))
             .returning(counters::count)
@@ -56,7 +56,7 @@ pub fn take_three(
     // diesel writes many rows for either database in a way of its own, and can keep neither.
     const COUNT: &str = "INSERT INTO counters (directory, subject, name, window_start, expires_at, count) \
         VALUES ($1, $2, $3, $4, $5, 1), ($1, $2, $6, $7, $8, 1), ($1, $2, $9, $10, $11, 1) \
-        ON CONFLICT (directory, name, subject, window_start) DO UPDATE SET count = counters.count + 1 \
+        ON CONFLICT (directory, subject, name, window_start) DO UPDATE SET count = counters.count + 1 \
         RETURNING name, count";
     let [first, second, third] = budgets;
     let (directory, start) = (tx.key(), |budget: &Budget| budget.window_start(now).as_micros());
@@ -93,7 +93,7 @@ pub fn give_back(
     subject: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let key = (tx.key(), budget.name, subject, budget.window_start(now).as_micros());
+    let key = (tx.key(), subject, budget.name, budget.window_start(now).as_micros());
     execute!(tx, diesel::update(counters::table.find(key)).set(counters::count.eq(counters::count - 1)))?;
     Ok(())
 }
@@ -102,11 +102,11 @@ pub fn give_back(
 pub fn remove_expired(tx: &mut PlatformTx<'_>, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
     let keys: Vec<(String, String, String, i64)> = on!(tx, |conn| counters::table
         .filter(counters::expires_at.le(now.as_micros()))
-        .select((counters::directory, counters::name, counters::subject, counters::window_start))
+        .select((counters::directory, counters::subject, counters::name, counters::window_start))
         .limit(limit)
         .load(conn))?;
-    for (directory, name, subject, start) in &keys {
-        let key = (directory, name, subject, *start);
+    for (directory, subject, name, start) in &keys {
+        let key = (directory, subject, name, *start);
         on!(tx, |conn| diesel::delete(counters::table.find(key)).execute(conn))?;
     }
     Ok(keys.len())

@@ -253,10 +253,10 @@ table! {
 }
 
 table! {
-    counters (directory, name, subject, window_start) {
+    counters (directory, subject, name, window_start) {
         directory -> Text,
-        name -> Text,
         subject -> Text,
+        name -> Text,
         window_start -> BigInt,
         expires_at -> BigInt,
         count -> Integer,
