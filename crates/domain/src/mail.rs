@@ -10,7 +10,7 @@ mod content;
 mod delivery;
 mod sender;
 
-pub use content::Block;
+pub use content::{Block, to_html, to_text};
 pub use delivery::{Failure, Next, after_failure};
 pub use sender::{InvalidSender, Sender};
 
@@ -211,7 +211,7 @@ impl Mail {
     }
 
     /// What the mail says.
-    fn content(&self) -> Vec<Block> {
+    pub fn content(&self) -> Vec<Block> {
         match self {
             Self::ConfirmSignUp { product, code } => vec![
                 Block::text(format!("Your code for {product} is")),
@@ -229,7 +229,7 @@ impl Mail {
                     "Type it where you signed up, within 10 minutes. Or open this link in the browser that you \
                      signed up with; it is good for 24 hours:",
                 ),
-                Block::Link { label: "Confirm your address", url: link.clone() },
+                Block::link("Confirm your address", link),
                 Block::text(
                     "In another browser the link asks you for a new password. Code and link are good for one use.",
                 ),
@@ -243,7 +243,7 @@ impl Mail {
                     "Somebody, perhaps you, asked for a new password for the account at {product} that has this \
                      address."
                 )),
-                Block::Link { label: "Set a new password", url: link.clone() },
+                Block::link("Set a new password", link),
                 Block::text("The link is good for one hour and for one use."),
                 Block::text(
                     "If it was not you, ignore this mail and pass the link on to nobody: your password stays as it \
@@ -317,7 +317,7 @@ impl Mail {
                     "Somebody, perhaps you, wants to use this address for an account at {product} that has \
                      another address so far."
                 )),
-                Block::Link { label: "Confirm the new address", url: link.clone() },
+                Block::link("Confirm the new address", link),
                 Block::text(
                     "Nothing changes before you pressed the button on that page. The link is good for 24 hours \
                      and for one use.",
@@ -359,7 +359,7 @@ impl Mail {
                      no longer signs in."
                 )),
                 Block::text("If it was not you, undo it within 72 hours:"),
-                Block::Link { label: "Undo the change", url: link.clone() },
+                Block::link("Undo the change", link),
                 Block::text(
                     "That gives the account this address back, signs every device out and makes the password \
                      useless, so that you set a new one. Whoever has the link can do that, so pass it on to \
@@ -379,7 +379,7 @@ impl Mail {
                     "Somebody invites you to become a member of an organization at {product}. The page behind \
                      this link says who, and of which one:"
                 )),
-                Block::Link { label: "See the invitation", url: link.clone() },
+                Block::link("See the invitation", link),
                 Block::text(
                     "You become a member when you press the button on that page, not before. The link is good for \
                      7 days and for one use, and only for this address, so pass it on to nobody.",
@@ -390,10 +390,7 @@ impl Mail {
                 Block::text(format!(
                     "The request for access to {server} that names you as its contact was approved."
                 )),
-                Block::Link {
-                    label: "Get the client id and the client secret of your app",
-                    url: link.clone(),
-                },
+                Block::link("Get the client id and the client secret of your app", link),
                 Block::text(
                     "The page shows the secret once, after you pressed its button, so have a safe place ready to \
                      keep it in. The link is good for 72 hours and for one use. Whoever has it gets the secret, so \

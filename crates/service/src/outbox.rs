@@ -1,10 +1,11 @@
 //! Mail: written into the outbox with the transaction that it tells about, sent from there.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use keystead_crypto::sealing::Sealed;
 use keystead_domain::id::MailId;
-use keystead_domain::mail::{Failure, Mail, Next, after_failure};
+use keystead_domain::mail::{Block, Failure, Mail, Next, after_failure, to_html, to_text};
 use keystead_domain::policy::PlatformAction;
 use keystead_domain::{Email, Secret, Timestamp};
 use keystead_storage::Store;
@@ -60,20 +61,58 @@ pub struct OutgoingMail {
     pub written_at: Timestamp,
 }
 
-/// What is sealed of a message.
+/// What is sealed of a message: what it says. Text and HTML are made of that when it is sent; here they would be
+/// most of what a sign-up writes.
 #[derive(Serialize)]
 struct Written<'m> {
     subject: &'m str,
-    text: &'m str,
-    html: &'m str,
+    content: &'m [Piece<'m>],
 }
 
 /// The same, opened.
 #[derive(Deserialize)]
-struct Message {
+struct Message<'m> {
     subject: String,
-    text: String,
-    html: String,
+    #[serde(borrow)]
+    content: Option<Vec<Piece<'m>>>,
+    /// In place of the content, of a mail that an older version wrote.
+    text: Option<String>,
+    html: Option<String>,
+}
+
+/// A [`Block`] as it is written down.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Piece<'m> {
+    #[serde(borrow)]
+    Text(Cow<'m, str>),
+    Code(Cow<'m, str>),
+    Link {
+        label: Cow<'m, str>,
+        url: Cow<'m, str>,
+    },
+}
+
+impl<'m> Piece<'m> {
+    fn of(block: &'m Block) -> Self {
+        match block {
+            Block::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Block::Code(code) => Self::Code(Cow::Borrowed(code.expose())),
+            Block::Link { label, url } => {
+                Self::Link { label: Cow::Borrowed(label), url: Cow::Borrowed(url.expose()) }
+            }
+        }
+    }
+
+    fn into_block(self) -> Block {
+        match self {
+            Self::Text(text) => Block::Text(text.into_owned()),
+            Self::Code(code) => Block::Code(Secret::new(code.into_owned())),
+            Self::Link { label, url } => {
+                Block::Link { label: Cow::Owned(label.into_owned()), url: Secret::new(url.into_owned()) }
+            }
+        }
+    }
 }
 
 /// How long a claimed mail is left to whoever claimed it. Each is claimed right before it is handed
@@ -87,14 +126,7 @@ impl Engine {
     /// A mail to be added to the outbox.
     pub(crate) fn compose(&self, to: &Email, mail: &Mail, now: Timestamp) -> NewMail {
         let id = MailId::mint(now, &*self.env);
-        let (subject, text, html) = (mail.subject(), mail.text(), mail.html());
-        let written = Written { subject: &subject, text: text.expose(), html: html.expose() };
-        // With room for the escapes: what grows leaves copies behind.
-        let length = subject.len() + text.expose().len() + html.expose().len();
-        let mut plain = Vec::with_capacity(length + length / 8 + 64);
-        // A struct of strings always serializes.
-        let _ = serde_json::to_writer(&mut plain, &written);
-        let plain = Secret::new(plain);
+        let plain = written_down(mail);
         let sealed = self.sealer.seal(&place(id), plain.expose(), &*self.env);
         NewMail {
             id,
@@ -108,17 +140,29 @@ impl Engine {
     fn open(&self, mail: DueMail) -> Result<OutgoingMail> {
         let plain =
             self.sealer.open(&place(mail.id), &Sealed::from_bytes(mail.sealed)).map_err(Error::internal)?;
-        let message: Message = serde_json::from_slice(plain.expose())
-            .map_err(|_| Error::internal("a sealed mail is no message"))?;
-        Ok(OutgoingMail {
-            id: mail.id,
-            to: mail.recipient,
-            subject: message.subject,
-            text: Secret::new(message.text),
-            html: Secret::new(message.html),
-            written_at: mail.created_at,
-        })
+        let (subject, text, html) =
+            read(plain.expose()).ok_or_else(|| Error::internal("a sealed mail is no message"))?;
+        Ok(OutgoingMail { id: mail.id, to: mail.recipient, subject, text, html, written_at: mail.created_at })
     }
+}
+
+fn written_down(mail: &Mail) -> Secret<Vec<u8>> {
+    let (subject, content) = (mail.subject(), mail.content());
+    let pieces: Vec<_> = content.iter().map(Piece::of).collect();
+    // Room for most: what grows leaves copies behind, with the code in them.
+    let mut plain = Vec::with_capacity(2048);
+    // A struct of strings always serializes.
+    let _ = serde_json::to_writer(&mut plain, &Written { subject: &subject, content: &pieces });
+    Secret::new(plain)
+}
+
+/// The subject, the text and the HTML of what was written down.
+fn read(plain: &[u8]) -> Option<(String, Secret<String>, Secret<String>)> {
+    let Message { subject, content, text, html } = serde_json::from_slice(plain).ok()?;
+    let Some(pieces) = content else { return Some((subject, Secret::new(text?), Secret::new(html?))) };
+    let content: Vec<_> = pieces.into_iter().map(Piece::into_block).collect();
+    let (text, html) = (to_text(&content), to_html(&subject, &content));
+    Some((subject, text, html))
 }
 
 fn place(id: MailId) -> String {
@@ -181,4 +225,39 @@ pub fn count_waiting(store: &Store) -> Result<i64> {
         let mut tx = tx.platform(&platform);
         Ok(outbox::count_waiting(&mut tx)? + keystead_storage::jobs::count_waiting(&mut tx)?)
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_down_is_read_as_the_mail_says_it() {
+        let product: keystead_domain::name::Name = "\"Ähre\" & <Söhne>".parse().unwrap();
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let mails = [
+            Mail::AddressTaken { product: product.clone() },
+            Mail::ConfirmSignUp { product: product.clone(), code: secret("123456") },
+            Mail::VerifyAddress {
+                product,
+                code: secret("654321"),
+                link: secret("https://id.test/?a=b&c=\"d\\"),
+            },
+        ];
+        for mail in mails {
+            let (subject, text, html) = read(written_down(&mail).expose()).unwrap();
+            assert_eq!(subject, mail.subject());
+            assert_eq!(text.expose(), mail.text().expose());
+            assert_eq!(html.expose(), mail.html().expose());
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_down_is_read_as_it_is() {
+        let (subject, text, html) = read(br#"{"subject":"s","text":"t\n","html":"<p>"}"#).unwrap();
+        assert_eq!((subject.as_str(), text.expose().as_str(), html.expose().as_str()), ("s", "t\n", "<p>"));
+        for nothing in [r#"{"subject":"s"}"#, r#"{"subject":"s","text":"t"}"#, "[]", ""] {
+            assert!(read(nothing.as_bytes()).is_none(), "{nothing}");
+        }
+    }
 }

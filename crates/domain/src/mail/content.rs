@@ -3,6 +3,8 @@
 //! The HTML sets no colours but says that it suits light and dark, so a mail program shows it in the
 //! reader's own. It fetches nothing: no image, no font, no style sheet.
 
+use std::borrow::Cow;
+
 use crate::Secret;
 
 /// A piece of a mail.
@@ -14,7 +16,7 @@ pub enum Block {
     /// A link to open, on a line of its own.
     Link {
         /// What opening it does.
-        label: &'static str,
+        label: Cow<'static, str>,
         /// An absolute URL, made from `public_url`. It may hold a one-time secret.
         url: Secret<String>,
     },
@@ -25,6 +27,11 @@ impl Block {
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
+
+    /// A link with one of our own labels.
+    pub(super) fn link(label: &'static str, url: &Secret<String>) -> Self {
+        Self::Link { label: Cow::Borrowed(label), url: url.clone() }
+    }
 }
 
 /// How wide the text part is, in characters.
@@ -34,7 +41,7 @@ const WIDTH: usize = 72;
 const USUAL: usize = 1024;
 
 /// The text part: paragraphs with an empty line between, codes and links unbroken.
-pub(super) fn to_text(content: &[Block]) -> Secret<String> {
+pub fn to_text(content: &[Block]) -> Secret<String> {
     let mut text = String::with_capacity(USUAL);
     for block in content {
         if !text.is_empty() {
@@ -65,7 +72,7 @@ fn wrap(paragraph: &str, text: &mut String) {
 }
 
 /// The HTML part.
-pub(super) fn to_html(subject: &str, content: &[Block]) -> Secret<String> {
+pub fn to_html(subject: &str, content: &[Block]) -> Secret<String> {
     let mut html = String::with_capacity(2 * USUAL);
     html.push_str(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn a_link_is_whole_in_the_text_and_an_anchor_in_the_html() {
         let url = format!("https://id.test/claim/{}?a=b&c=d", "x".repeat(100));
-        let content = [Block::Link { label: "Show the credentials", url: Secret::new(url.clone()) }];
+        let content = [Block::link("Show the credentials", &Secret::new(url.clone()))];
         assert_eq!(to_text(&content).expose(), &format!("Show the credentials:\n{url}\n"));
         let anchor = format!("<a href=\"{}\">Show the credentials</a>", url.replace('&', "&amp;"));
         assert!(to_html("s", &content).expose().contains(&anchor));
