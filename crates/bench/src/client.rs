@@ -24,6 +24,22 @@ pub(crate) struct Answer {
     pub(crate) bytes: usize,
 }
 
+impl Answer {
+    /// The answer that this is, once it is there as a whole.
+    pub(crate) fn read(received: &[u8]) -> Result<Option<Self>> {
+        let Some(at) = received.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+        let (head, body) = received.split_at(at + 4);
+        let Some(body) = body.get(..content_length(head)?) else { return Ok(None) };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let status = head.get(9..12).and_then(|digits| text(digits).parse().ok());
+        Ok(Some(Self {
+            status: status.ok_or_else(|| Failure::new("an answer without a status"))?,
+            body: text(body),
+            bytes: head.len() + body.len(),
+        }))
+    }
+}
+
 impl Client {
     pub(crate) fn connect(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -36,22 +52,12 @@ impl Client {
     pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Answer> {
         self.stream.write_all(request)?;
         self.buffer.clear();
-        let (head_len, body_len) = loop {
-            if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                break (at + 4, content_length(&self.buffer[..at])?);
+        loop {
+            self.read_some()?;
+            if let Some(answer) = Answer::read(&self.buffer)? {
+                return Ok(answer);
             }
-            self.read_some()?;
-        };
-        while self.buffer.len() < head_len + body_len {
-            self.read_some()?;
         }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let status = self.buffer.get(9..12).and_then(|digits| text(digits).parse().ok());
-        Ok(Answer {
-            status: status.ok_or_else(|| Failure::new("an answer without a status"))?,
-            body: text(&self.buffer[head_len..head_len + body_len]),
-            bytes: head_len + body_len,
-        })
     }
 
     fn read_some(&mut self) -> Result<()> {
